@@ -1,0 +1,59 @@
+# The one door to the project's tools. `make help` lists what it opens.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOS := $(shell find protos -name '*.proto')
+UPSTREAM ?= local
+
+.PHONY: help setup demo run test test-fast lint protos lock bench clean
+
+help: ## list the targets, a line each
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready gen/.ready ## make .venv from the hash-locked requirements, build the contracts
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Spendgate needs Python 3.11 or newer; run make with PYTHON=<path of one>")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	mkdir -p gen
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# google/rpc is laid beside our own contracts for the linter; Python takes it from its package.
+gen/.ready: $(PROTOS) .venv/.ready
+	@rm -rf gen/spendgate gen/include && mkdir -p gen/include/google/rpc
+	@cp $$($(BIN)/python -c 'import google.rpc as r; print(list(r.__path__)[0])')/status.proto gen/include/google/rpc/
+	$(BIN)/python -m grpc_tools.protoc -I protos -I gen/include --python_out=gen --pyi_out=gen --grpc_python_out=gen $(PROTOS)
+	@touch $@
+
+protos: gen/.ready ## build gen/ from protos/
+
+demo: setup ## start the fleet embedded, run a support chatbot's day, print what it saved
+	$(BIN)/spendgate demo --upstream $(UPSTREAM)
+
+run: setup ## start the fleet embedded and stay (the same as `spendgate up`)
+	$(BIN)/spendgate up
+
+test: setup ## every test
+	$(BIN)/python -m pytest
+
+test-fast: setup ## the tests that start no process
+	$(BIN)/python -m pytest tests/unit tests/tidy
+
+lint: setup ## ruff, mypy, the walls between rooms, the contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+
+bench: setup ## measure hops on this machine
+	$(BIN)/python -m bench.hops
+
+lock: .venv/.ready ## renew requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+
+clean: ## remove what the targets made
+	rm -rf .venv gen .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Models, prices and capabilities: data with dates and sources, and exact arithmetic."""

@@ -1,0 +1,1 @@
+"""Mechanism every service is bolted to. It knows no service and no contract."""

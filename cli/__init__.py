@@ -1,0 +1,1 @@
+"""The command line: spendgate up, chat, report and the rest."""

@@ -1,0 +1,1 @@
+"""The door: what backends call instead of a provider."""

@@ -1,0 +1,1 @@
+"""The rooms of the fleet, one folder a service."""

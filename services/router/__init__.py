@@ -1,0 +1,1 @@
+"""Picks the model, says why and what it will cost."""

@@ -1,0 +1,1 @@
+"""Counts what a model will be asked to read."""
