@@ -1,0 +1,1 @@
+"""What `spendgate up` runs on one machine: the five services and what they stand on."""
