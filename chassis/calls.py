@@ -1,0 +1,42 @@
+"""The call under way, for whoever works on it."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import grpc
+from opentelemetry.trace import INVALID_SPAN, Span
+
+from chassis.deadline import Deadline
+from chassis.telemetry import Telemetry
+
+
+@dataclass(slots=True)
+class Call:
+    """One RPC on its way through the layers."""
+
+    method: str
+    context: grpc.aio.ServicerContext
+    metadata: dict[str, str]
+    telemetry: Telemetry
+    deadline: Deadline
+    caller: object = None
+    span: Span = INVALID_SPAN
+    item_count: int = 1
+
+    @property
+    def traceparent(self) -> str:
+        """The caller's W3C traceparent, "" when it sent none."""
+        return self.metadata.get("traceparent", "")
+
+
+_current: ContextVar[Call] = ContextVar("spendgate_call")
+
+
+def current_call() -> Call:
+    """The RPC that this task works on. Raises LookupError outside of one."""
+    return _current.get()
+
+
+def set_current_call(call: Call) -> None:
+    """Makes `call` the one this task works on."""
+    _current.set(call)

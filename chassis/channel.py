@@ -1,0 +1,127 @@
+"""A line to another service: always a deadline, a token, the trace; errors with their details."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+from opentelemetry import metrics
+from opentelemetry.trace import INVALID_SPAN, Span
+
+from chassis import names
+from chassis.auth import BEARER
+from chassis.deadline import Deadline, DeadlinePassed
+from chassis.errors import RemoteError
+from chassis.telemetry import traceparent_of
+
+RECEIVE_BYTES_MAX = 16 * 1024 * 1024
+KEEPALIVE_MS = 60_000
+KEEPALIVE_TIMEOUT_MS = 20_000
+
+_duration = metrics.get_meter("spendgate").create_histogram(
+    names.RPC_CLIENT_DURATION, unit="s", description="Time a call took as its caller saw it."
+)
+
+
+def service_config(service_name: str) -> str:
+    """Round robin over healthy replicas; UNAVAILABLE is tried again, nothing else is."""
+    return json.dumps(
+        {
+            "loadBalancingConfig": [{"round_robin": {}}],
+            "healthCheckConfig": {"serviceName": service_name},
+            "methodConfig": [
+                {
+                    "name": [{"service": service_name}],
+                    "retryPolicy": {
+                        "maxAttempts": 4,
+                        "initialBackoff": "0.05s",
+                        "maxBackoff": "1s",
+                        "backoffMultiplier": 3,
+                        "retryableStatusCodes": ["UNAVAILABLE"],
+                    },
+                }
+            ],
+            "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+        }
+    )
+
+
+class Link:
+    """A channel to one service of the fleet."""
+
+    def __init__(
+        self, target: str, service_name: str, token: str | None, *, lazy_ready: bool = False
+    ) -> None:
+        """`lazy_ready`: the first call waits for the service to come up, within its deadline."""
+        self.service_name = service_name
+        self._metadata = (("authorization", BEARER + token),) if token else ()
+        self._wait_for_ready = lazy_ready
+        self._channel = grpc.aio.insecure_channel(
+            target,
+            options=[
+                ("grpc.service_config", service_config(service_name)),
+                ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
+                ("grpc.max_send_message_length", RECEIVE_BYTES_MAX),
+                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+                ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+                # A provider's proxy settings must not catch the fleet's own calls.
+                ("grpc.enable_http_proxy", 0),
+            ],
+        )
+
+    def stub(self, make: Callable[[grpc.aio.Channel], Any]) -> Any:
+        """A generated stub on this channel."""
+        return make(self._channel)
+
+    async def call(
+        self, method: Any, request: Any, deadline: Deadline, span: Span = INVALID_SPAN
+    ) -> Any:
+        """The response of `method`, a stub's unary method. `span` becomes the parent there.
+
+        Raises: DeadlinePassed before it is sent; RemoteError with the other side's status.
+        """
+        left = deadline.left_seconds()
+        if left <= 0:
+            raise DeadlinePassed
+        outcome = "OK"
+        try:
+            return await method(
+                request,
+                timeout=left,
+                metadata=self._with_trace(span),
+                wait_for_ready=self._wait_for_ready,
+            )
+        except grpc.aio.AioRpcError as error:
+            outcome = error.code().name
+            raise RemoteError.from_rpc(error) from None
+        finally:
+            taken = left - deadline.left_seconds()
+            _duration.record(
+                taken, {"rpc.service": self.service_name, names.RPC_STATUS_CODE: outcome}
+            )
+
+    async def stream(
+        self, method: Any, request: Any, deadline: Deadline, span: Span = INVALID_SPAN
+    ) -> AsyncIterator[Any]:
+        """The responses of `method`, a stub's unary-stream method; raises like call()."""
+        left = deadline.left_seconds()
+        if left <= 0:
+            raise DeadlinePassed
+        call = method(request, timeout=left, metadata=self._with_trace(span))
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise RemoteError.from_rpc(error) from None
+        finally:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Ends the channel and the calls on it."""
+        await self._channel.close()
+
+    def _with_trace(self, span: Span) -> tuple[tuple[str, str], ...]:
+        traceparent = traceparent_of(span)
+        if not traceparent:
+            return self._metadata
+        return (*self._metadata, ("traceparent", traceparent))

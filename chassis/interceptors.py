@@ -1,0 +1,242 @@
+"""What every RPC passes on its way in: the layers, outermost first.
+
+grpc.aio gets one interceptor that wraps a handler in all layers at once; LAYERS is their order,
+and a test holds it.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+from opentelemetry import metrics
+from opentelemetry.trace import SpanKind
+
+from chassis import names
+from chassis.auth import Authenticate
+from chassis.calls import Call, set_current_call
+from chassis.deadline import Deadline, DeadlinePassed
+from chassis.errors import ErrorTable, StatusError, message_invalid
+from chassis.errors import code_of as status_code_of
+from chassis.telemetry import Telemetry, mark_failed, trace_id_of
+
+_rpc_log = logging.getLogger("chassis.rpc")
+_duration = metrics.get_meter("spendgate").create_histogram(
+    names.RPC_SERVER_DURATION, unit="s", description="Time a call took on the server."
+)
+
+# Open to probes without a token, and not worth a log line each.
+HEALTH_PREFIX: Final = "/grpc.health.v1.Health/"
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """What the layers need to know of their room."""
+
+    service: str
+    errors: ErrorTable
+    authenticate: Authenticate
+    telemetry: Telemetry
+    deadline_seconds_default: float
+    # Methods whose handler opens its own span under the caller's.
+    own_span_methods: frozenset[str] = field(default_factory=frozenset)
+
+
+Layer = Callable[[Call, LayerSettings], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def errors_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
+    """Outermost: no exception leaves but as a status made by the room's table."""
+    try:
+        yield
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:
+        status = room.errors.to_status(error)
+        await call.context.abort_with_status(rpc_status.to_status(status))
+
+
+@asynccontextmanager
+async def trace_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
+    """A server span where the caller traces; the duration metric always."""
+    parent = call.traceparent
+    own = call.method in room.own_span_methods
+    begin = time.perf_counter()
+    outcome = "OK"
+    if parent and not own:
+        call.span = room.telemetry.start(
+            call.method.lstrip("/"),
+            parent,
+            SpanKind.SERVER,
+            {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: call.method.lstrip("/")},
+        )
+    try:
+        yield
+    except StatusError as error:
+        outcome = status_code_of(error.status).name
+        mark_failed(call.span, outcome)
+        raise
+    except BaseException:
+        outcome = "CANCELLED"
+        mark_failed(call.span, outcome)
+        raise
+    finally:
+        if not own:
+            call.span.set_attribute(names.RPC_STATUS_CODE, outcome)
+            call.span.end()
+        _duration.record(
+            time.perf_counter() - begin,
+            {names.RPC_METHOD: call.method.lstrip("/"), names.RPC_STATUS_CODE: outcome},
+        )
+
+
+@asynccontextmanager
+async def log_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
+    """One canonical line a call, whatever became of it. Turns errors into statuses on the way."""
+    begin = time.perf_counter()
+    code, reason = "OK", ""
+    try:
+        yield
+    except Exception as error:
+        status = room.errors.to_status(error)
+        code, reason = status_code_of(status).name, type(error).__name__
+        raise StatusError(status) from error
+    except BaseException:
+        code = "CANCELLED"
+        raise
+    finally:
+        if _rpc_log.isEnabledFor(logging.INFO):
+            line = {
+                "method": call.method,
+                "code": code,
+                "duration_ms": round((time.perf_counter() - begin) * 1000, 3),
+                "items": call.item_count,
+            }
+            if reason:
+                line["error"] = reason
+            if trace_id := trace_id_of(call.span):
+                line["trace_id"] = trace_id
+            _rpc_log.info("rpc", extra=line)
+
+
+@asynccontextmanager
+async def deadline_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
+    """Every call has a deadline: the caller's, else the room's default."""
+    left = call.context.time_remaining()
+    if left is None:
+        left = room.deadline_seconds_default
+    call.deadline = Deadline.after(left)
+    if left <= 0:
+        raise DeadlinePassed
+    yield
+
+
+@asynccontextmanager
+async def auth_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
+    """Innermost: nobody works for a caller who has not shown who he is."""
+    call.caller = await room.authenticate(call.metadata.get("authorization"))
+    yield
+
+
+LAYERS: Final[tuple[Layer, ...]] = (
+    errors_layer,  # first, so that no other layer's failure can leak its text
+    trace_layer,  # around the log line, so that the line carries the trace id
+    log_layer,  # around deadline and auth, so that their refusals are logged too
+    deadline_layer,  # before auth, which may ask another service and needs a limit
+    auth_layer,
+)
+
+
+@asynccontextmanager
+async def _all_layers(call: Call, room: LayerSettings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for layer in LAYERS:
+            await stack.enter_async_context(layer(call, room))
+        yield
+
+
+class _BadWire:
+    """Stands for a request that is not valid protobuf."""
+
+
+class LayersInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every handler in LAYERS."""
+
+    def __init__(self, room: LayerSettings) -> None:
+        self._room = room
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[Any], Awaitable[Any]],
+        handler_call_details: Any,
+    ) -> Any:
+        """The handler of the call, wrapped; what is unknown stays unknown."""
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or method.startswith(HEALTH_PREFIX):
+            return handler
+        decode = _decoder(handler.request_deserializer)
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary), decode, handler.response_serializer
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream), decode, handler.response_serializer
+            )
+        return handler
+
+    def _call(self, method: str, context: Any) -> Call:
+        metadata = {
+            key: value
+            for key, value in context.invocation_metadata() or ()
+            if isinstance(value, str)
+        }
+        call = Call(method, context, metadata, self._room.telemetry, Deadline.after(0))
+        set_current_call(call)
+        return call
+
+    def _unary(self, method: str, behaviour: Any) -> Any:
+        room = self._room
+
+        async def handle(request: Any, context: Any) -> Any:
+            call = self._call(method, context)
+            async with _all_layers(call, room):
+                return await behaviour(_checked(request), context)
+
+        return handle
+
+    def _stream(self, method: str, behaviour: Any) -> Any:
+        room = self._room
+
+        async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
+            call = self._call(method, context)
+            async with _all_layers(call, room):
+                async for response in behaviour(_checked(request), context):
+                    yield response
+
+        return handle
+
+
+def _decoder(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """grpc would answer a failing decoder with the exception's text."""
+
+    def decode(wire: bytes) -> Any:
+        try:
+            return deserialize(wire)
+        except DecodeError:
+            return _BadWire()
+
+    return decode
+
+
+def _checked(request: Any) -> Any:
+    if isinstance(request, _BadWire):
+        raise message_invalid()
+    return request

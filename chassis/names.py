@@ -1,0 +1,61 @@
+"""Every name that spans and metrics carry, in one place.
+
+RPC names follow the OpenTelemetry RPC conventions v1.44, GenAI names those of the
+semantic-conventions-genai repository; what no convention covers has the `spendgate.` prefix.
+"""
+
+from typing import Final
+
+# RPC conventions.
+RPC_SYSTEM_NAME: Final = "rpc.system.name"
+RPC_METHOD: Final = "rpc.method"
+RPC_STATUS_CODE: Final = "rpc.response.status_code"
+ERROR_TYPE: Final = "error.type"
+SERVER_ADDRESS: Final = "server.address"
+RPC_SERVER_DURATION: Final = "rpc.server.call.duration"
+RPC_CLIENT_DURATION: Final = "rpc.client.call.duration"
+
+# GenAI conventions.
+GEN_AI_OPERATION: Final = "gen_ai.operation.name"
+GEN_AI_PROVIDER: Final = "gen_ai.provider.name"
+GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GEN_AI_REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+GEN_AI_REQUEST_STREAM: Final = "gen_ai.request.stream"
+GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+GEN_AI_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+GEN_AI_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+GEN_AI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GEN_AI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+GEN_AI_CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+GEN_AI_CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
+GEN_AI_REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+# No convention has a cost yet; this is the name that back ends already query (USD, double).
+GEN_AI_COST: Final = "gen_ai.usage.cost"
+
+# Ours.
+TENANT: Final = "spendgate.tenant"
+PROJECT: Final = "spendgate.project"
+FEATURE: Final = "spendgate.feature"
+REQUEST_ID: Final = "spendgate.request_id"
+COST_NANO_USD: Final = "spendgate.cost.nano_usd"
+COST_USD: Final = "spendgate.cost.usd"
+SAVED_NANO_USD: Final = "spendgate.cost.saved_nano_usd"
+COUNTERFACTUAL_NANO_USD: Final = "spendgate.cost.counterfactual_nano_usd"
+HELD_NANO_USD: Final = "spendgate.hold.nano_usd"
+PRICE_VERSION: Final = "spendgate.price.version"
+BUDGET_ID: Final = "spendgate.budget.id"
+BUDGET_LEFT_NANO_USD: Final = "spendgate.budget.left_nano_usd"
+CACHE_OUTCOME: Final = "spendgate.cache.outcome"
+CACHE_TTL_SECONDS: Final = "spendgate.cache.ttl_seconds"
+ROUTE_REASON: Final = "spendgate.route.reason"
+ROUTE_EXPECTED_NANO_USD: Final = "spendgate.route.expected_nano_usd"
+ROUTE_WORST_CASE_NANO_USD: Final = "spendgate.route.worst_case_nano_usd"
+ANSWER_SOURCE: Final = "spendgate.answer.source"
+ATTEMPT_NUMBER: Final = "spendgate.attempt.number"
+USAGE_SOURCE: Final = "spendgate.usage.source"
+COUNT_METHOD: Final = "spendgate.tokens.method"
+TOKENS_SYSTEM: Final = "spendgate.tokens.system"
+TOKENS_TOOLS: Final = "spendgate.tokens.tools"
+TOKENS_HISTORY: Final = "spendgate.tokens.history"
+TOKENS_NEW: Final = "spendgate.tokens.new"
+BATCH_SIZE: Final = "spendgate.batch.size"

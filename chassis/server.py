@@ -1,0 +1,219 @@
+"""From a room's wiring to a running server, and back: signals, drain, clean-up in reverse."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.internal import api_implementation
+
+from chassis import log, telemetry
+from chassis.auth import Authenticate, fleet_token
+from chassis.errors import ErrorTable
+from chassis.health import Health
+from chassis.interceptors import LayerSettings, LayersInterceptor
+from chassis.settings import ServiceSettings, SettingsError
+from chassis.telemetry import Telemetry
+
+_log = logging.getLogger("chassis.server")
+
+CLEANUP_SECONDS_MAX = 10.0
+METADATA_BYTES_MAX = 8 * 1024
+STREAMS_MAX = 256
+EXIT_SETTINGS = 78  # EX_CONFIG of sysexits.h
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+Cleanup = tuple[str, Callable[[], Awaitable[None]]]
+
+
+@dataclass
+class Room:
+    """What a service's wiring gives to the chassis."""
+
+    # (generated add_XServicer_to_server, servicer)
+    servicers: Sequence[tuple[Callable[[Any, Any], None], Any]]
+    # Full names of the services, for health.
+    service_names: Sequence[str]
+    errors: ErrorTable
+    # Run in reverse order once no call is under way.
+    cleanups: list[Cleanup] = field(default_factory=list)
+    # Default: the fleet's token.
+    authenticate: Authenticate | None = None
+    # Methods whose handler opens its own span under the caller's.
+    own_span_methods: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """What the chassis gives to a room's wiring."""
+
+    health: Health
+    telemetry: Telemetry
+
+
+Build = Callable[[SettingsT, Outfit], Awaitable[Room]]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that takes calls."""
+
+    address: str
+    room: Room
+    health: Health
+    server: grpc.aio.Server
+
+
+class UnsafeListen(Exception):
+    """An address that others can reach needs a token."""
+
+
+@asynccontextmanager
+async def running(
+    name: str,
+    settings: SettingsT,
+    build: Build[SettingsT],
+    *,
+    starts_traces: bool = False,
+) -> AsyncIterator[Running]:
+    """The service `name` while the block runs; drained and cleaned up at its end.
+
+    Raises: UnsafeListen; OSError when the address is taken; what `build` raises.
+    """
+    _check_listen(settings)
+    spans = telemetry.set_up(
+        name, settings.otlp_endpoint, root_ratio=settings.trace_ratio if starts_traces else None
+    )
+    outfit = Outfit(Health(), spans)
+    room = await build(settings, outfit)
+    try:
+        server, port = await _start(name, settings, room, outfit)
+        host = settings.listen.rpartition(":")[0]
+        _log.info("serving", extra={"address": f"{host}:{port}"})
+        try:
+            yield Running(f"{host}:{port}", room, outfit.health, server)
+        finally:
+            await _drain(settings, outfit.health, server)
+    finally:
+        await _clean_up(room.cleanups)
+        await asyncio.to_thread(spans.flush)
+
+
+def main(
+    name: str,
+    settings_class: type[SettingsT],
+    build: Build[SettingsT],
+    *,
+    environ: Mapping[str, str] | None = None,
+    starts_traces: bool = False,
+) -> None:
+    """Runs the service `name` until SIGTERM or SIGINT; exits 0 after a drain."""
+    try:
+        settings = settings_class.from_env(os.environ if environ is None else environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201  # no log before settings
+        sys.exit(EXIT_SETTINGS)
+    log.set_up(f"spendgate-{name}", settings.log_level)
+    _log.info("settings", extra={"settings": settings.redacted()})
+    asyncio.run(_until_told(name, settings, build, starts_traces))
+
+
+async def _until_told(
+    name: str, settings: SettingsT, build: Build[SettingsT], starts_traces: bool
+) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running(name, settings, build, starts_traces=starts_traces):
+        await told.wait()
+        _log.info("told to stop")
+
+
+async def _start(
+    name: str, settings: ServiceSettings, room: Room, outfit: Outfit
+) -> tuple[grpc.aio.Server, int]:
+    if api_implementation.Type() != "upb":
+        # Pure Python recurses without a limit (CVE-2025-4565) and is far slower.
+        raise RuntimeError("protobuf must run on upb")
+    token = settings.internal_token
+    layers = LayerSettings(
+        service=name,
+        errors=room.errors,
+        authenticate=room.authenticate
+        or fleet_token(token.get_secret_value() if token is not None else None),
+        telemetry=outfit.telemetry,
+        deadline_seconds_default=settings.deadline_seconds_default,
+        own_span_methods=room.own_span_methods,
+    )
+    server = grpc.aio.server(
+        interceptors=[LayersInterceptor(layers)],
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.concurrent_calls_max,
+    )
+    for add, servicer in room.servicers:
+        add(servicer, server)
+    await outfit.health.open(server, room.service_names)
+    try:
+        port = server.add_insecure_port(settings.listen)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {settings.listen}") from error
+    await server.start()
+    return server, port
+
+
+def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.receive_bytes_max),
+        ("grpc.max_send_message_length", settings.receive_bytes_max),
+        ("grpc.max_concurrent_streams", STREAMS_MAX),
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.max_connection_age_ms", 300_000),
+        ("grpc.max_connection_age_grace_ms", 30_000),
+        # Few long connections make the kernel's spreading a lottery: one process a port.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _check_listen(settings: ServiceSettings) -> None:
+    if settings.internal_token is not None:
+        return
+    host = settings.listen.rpartition(":")[0].strip("[]")
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if host == "localhost" or settings.listen.startswith("unix:"):
+        return
+    raise UnsafeListen(
+        f"{settings.listen} can be reached from elsewhere: set SPENDGATE_INTERNAL_TOKEN"
+    )
+
+
+async def _drain(settings: ServiceSettings, health: Health, server: grpc.aio.Server) -> None:
+    """NOT_SERVING first, so that callers turn away while the calls under way end."""
+    await health.drain()
+    await asyncio.sleep(settings.drain_notice_seconds)
+    await server.stop(settings.drain_seconds_max)
+
+
+async def _clean_up(cleanups: Sequence[Cleanup]) -> None:
+    for name, cleanup in reversed(cleanups):
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS_MAX):
+                await cleanup()
+        except Exception as error:
+            _log.error(
+                "clean-up failed", extra={"cleanup": name, "error_type": type(error).__name__}
+            )
