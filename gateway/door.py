@@ -1,0 +1,53 @@
+"""What the gateway's edges, gRPC and HTTP, ask of the gateway itself."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chassis.deadline import Deadline
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.router.v1 import router_service_pb2 as router_pb
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls, as the key says. An empty field leaves the choice to the caller."""
+
+    tenant: str
+    key_id: str
+    project: str = ""
+    user: str = ""
+    feature: str = ""
+    admin: bool = False
+
+
+class Door(Protocol):
+    """One application behind all edges. Errors are exceptions that gateway.errors.ERRORS maps."""
+
+    async def authenticate(self, authorization: str | None) -> Identity:
+        """The caller behind an `authorization` header. Raises: errors.KeyInvalid."""
+        ...
+
+    async def complete(
+        self,
+        request: pb.CompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> pb.CompleteResponse:
+        """Answers a prompt. `traceparent` is the caller's W3C header, "" for none."""
+        ...
+
+    def stream(
+        self,
+        request: pb.StreamCompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+        """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
+        ...
+
+    async def list_models(self, deadline: Deadline) -> Sequence[router_pb.Model]:
+        """Every configured model, by name."""
+        ...
