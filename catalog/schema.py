@@ -1,0 +1,292 @@
+"""The shape of the fleet file: what an operator may write, with types, units and defaults.
+
+Only shapes and ranges live here; how the parts refer to one another is checked in `config`.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+
+from catalog.picos import InexactPrice, picos_per_token
+
+NAME_BYTES_MAX = 256
+AUTO = "auto"
+
+
+class Capability(StrEnum):
+    """Something a model can do."""
+
+    TOOLS = "tools"
+    VISION = "vision"
+    AUDIO = "audio"
+    JSON_SCHEMA = "json_schema"
+    REASONING = "reasoning"
+
+
+def _short(name: str) -> str:
+    if not name or len(name.encode()) > NAME_BYTES_MAX:
+        raise ValueError(f"must be 1 to {NAME_BYTES_MAX} bytes")
+    return name
+
+
+def _not_auto(name: str) -> str:
+    if name == AUTO:
+        raise ValueError("'auto' is kept for automatic choice; take another name")
+    return name
+
+
+def _environment_name(name: str) -> str:
+    # The text is not repeated: it may be the secret itself.
+    if not (name.isascii() and name.isidentifier()):
+        raise ValueError("must be the NAME of an environment variable; secrets stay out of here")
+    return name
+
+
+def _url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user name or password; use api_key_env")
+    return url.rstrip("/")
+
+
+def _exact(usd_per_million: Decimal) -> Decimal:
+    try:
+        picos_per_token(usd_per_million)
+    except InexactPrice as error:
+        raise ValueError(str(error)) from error
+    return usd_per_million
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, Mapping) else value
+
+
+Name = Annotated[str, AfterValidator(_short)]
+ModelName = Annotated[str, AfterValidator(_short), AfterValidator(_not_auto)]
+EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
+Url = Annotated[str, AfterValidator(_url)]
+UsdPerMillion = Annotated[
+    Decimal,
+    AfterValidator(_exact),
+    WithJsonSchema({"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]{1,6})?$"}),
+]
+Tokens = Annotated[int, Field(ge=1, le=10**9)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class _Section(BaseModel):
+    """A part of the file: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RatesConfig(_Section):
+    """USD for a million tokens, to at most six decimals."""
+
+    input_usd_per_million: UsdPerMillion
+    """Text read."""
+    output_usd_per_million: UsdPerMillion
+    """Text written, reasoning included."""
+    cached_input_usd_per_million: UsdPerMillion | None = None
+    """Text read from the provider's prompt cache. Default: as text read."""
+    cache_write_usd_per_million: UsdPerMillion | None = None
+    """Text written to the provider's prompt cache. Default: as text read."""
+    cache_write_1h_usd_per_million: UsdPerMillion | None = None
+    """The same, kept for an hour. Default: as cache_write."""
+    audio_input_usd_per_million: UsdPerMillion | None = None
+    """Sound read. Default: as text read."""
+    audio_output_usd_per_million: UsdPerMillion | None = None
+    """Sound written. Default: as text written."""
+
+
+class LongContextConfig(RatesConfig):
+    """Rates for the whole request once it reads more than so many tokens."""
+
+    input_tokens_over: Tokens
+    """These rates hold when the request reads more tokens than this."""
+
+
+class PriceConfig(RatesConfig):
+    """The operator's own price of a model. It takes the place of the catalogue's."""
+
+    start_date: date | None = None
+    """It holds from this day on, 00:00 UTC. Default: always."""
+    long_context: list[LongContextConfig] = Field(default=[], max_length=8)
+    """Dearer rates for long requests. Default: none."""
+
+    @model_validator(mode="after")
+    def _tiers_differ(self) -> Self:
+        starts = [tier.input_tokens_over for tier in self.long_context]
+        if len(set(starts)) != len(starts):
+            raise ValueError("two long_context entries begin at the same input_tokens_over")
+        return self
+
+
+class ProviderConfig(_Section):
+    """Someone who serves models."""
+
+    kind: Literal["openai"] = "openai"
+    """The protocol spoken: "openai" is OpenAI's HTTP API, which most servers speak."""
+    base_url: Url | None = None
+    """Where it is, up to and including /v1. Give this or base_url_env."""
+    base_url_env: EnvironmentName | None = None
+    """The environment variable that says where it is."""
+    api_key_env: EnvironmentName | None = None
+    """The environment variable that holds the key. Default: no key is sent."""
+    timeout_seconds: Seconds = 120.0
+    """Longest wait for one whole answer."""
+    priced_as: Name | None = None
+    """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if (self.base_url is None) == (self.base_url_env is None):
+            raise ValueError("give either base_url or base_url_env")
+        return self
+
+    def address(self, environ: Mapping[str, str]) -> str | None:
+        """The base URL, None when its variable is not set. Raises ValueError when it is no URL."""
+        if self.base_url is not None:
+            return self.base_url
+        url = environ.get(self.base_url_env or "")
+        return _url(url) if url else None
+
+
+class ModelConfig(_Section):
+    """A model callers can ask for. Its key in `models` is its name."""
+
+    provider: Name
+    """Who serves it: a key of `providers`."""
+    upstream_model: Name | None = None
+    """What the provider calls it. Default: its name here."""
+    priced_as: Annotated[str, Field(pattern=r"^[^/]+/.+$")] | None = None
+    """The catalogue's provider/model to take price and facts from. Default: told by the provider
+    and upstream_model."""
+    price: (
+        Annotated[
+            list[PriceConfig],
+            BeforeValidator(_as_list),
+            Field(min_length=1, max_length=64),
+        ]
+        | None
+    ) = None
+    """The operator's own price, or several with different start_date. It takes the place of the
+    catalogue's. A price of 0 must be written out."""
+    capabilities: list[Capability] | None = None
+    """What it can do. Default: the catalogue's; unknown when that has none."""
+    context_window_tokens: Tokens | None = None
+    """Tokens it reads and writes together. Default: the catalogue's."""
+    output_tokens_max: Tokens | None = None
+    """Tokens it writes at most. Default: the catalogue's."""
+    output_tokens_default: Tokens | None = None
+    """Asked for when the caller sets no limit. Default: routing.output_tokens_default."""
+    encoding: Name | None = None
+    """Hint for counting, such as "o200k_base". Default: told by upstream_model."""
+    aliases: list[ModelName] = Field(default=[], max_length=32)
+    """Other names it answers to."""
+    routable: bool = True
+    """Whether "auto" may take it."""
+    fallbacks: list[Name] = Field(default=[], max_length=4)
+    """Models to try, in this order, when this one was named and fails."""
+    retire_date: date | None = None
+    """The provider switches it off on this day, 00:00 UTC. Default: not known to."""
+
+    @model_validator(mode="after")
+    def _starts_differ(self) -> Self:
+        starts = [price.start_date for price in self.price or ()]
+        if len(set(starts)) != len(starts):
+            raise ValueError("two prices begin on the same start_date")
+        return self
+
+
+class CacheScope(StrEnum):
+    """Who shares cached answers."""
+
+    TENANT = "tenant"
+    PROJECT = "project"
+    USER = "user"
+
+
+class CacheConfig(_Section):
+    """When answers are kept and served again."""
+
+    enabled: bool = True
+    """Whether answers are cached at all."""
+    scope: CacheScope = CacheScope.TENANT
+    """Who shares answers. Nothing is ever shared between tenants."""
+    temperature_max: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Requests that set a higher temperature ask for variety: they are not cached."""
+    unset_temperature: bool = True
+    """Whether requests that set no temperature are cached."""
+    ttl_seconds: Annotated[int, Field(ge=1, le=90 * 86_400)] = 7 * 86_400
+    """How long an answer stays good."""
+
+
+class TimeoutsConfig(_Section):
+    """Longest waits of the gateway."""
+
+    request_seconds: Seconds = 300.0
+    """A whole request, retries and fallbacks included."""
+    connect_seconds: Seconds = 5.0
+    """Reaching a provider."""
+    idle_seconds: Seconds = 60.0
+    """Between two pieces of an answer that is streamed."""
+
+
+class RetryConfig(_Section):
+    """How a failing provider is tried again."""
+
+    attempts_max: Annotated[int, Field(ge=1, le=10)] = 3
+    """Tries of one model, the first included."""
+    backoff_seconds: Seconds = 0.25
+    """Wait before the second try; doubled each time, with jitter."""
+    backoff_seconds_max: Seconds = 8.0
+    """Longest wait between tries."""
+    retry_after_seconds_max: Seconds = 30.0
+    """A provider that asks for a longer wait is given up."""
+
+
+class RoutingConfig(_Section):
+    """How "auto" chooses."""
+
+    policy: Literal["cheapest_capable"] = "cheapest_capable"
+    """The cheapest model that can do what is needed."""
+    output_tokens_default: Tokens = 1024
+    """Asked for when neither the caller nor the model sets a limit."""
+    fallbacks_max: Annotated[int, Field(ge=0, le=4)] = 2
+    """Models to try, by price, after the one that "auto" chose."""
+
+
+class FleetConfig(_Section):
+    """The whole fleet file."""
+
+    providers: Annotated[dict[Name, ProviderConfig], Field(min_length=1, max_length=256)]
+    """Who serves models, by a name of your choice."""
+    models: Annotated[dict[ModelName, ModelConfig], Field(min_length=1, max_length=4096)]
+    """What callers can ask for, by name."""
+    baseline_model: Name | None = None
+    """What every call would go to without Spendgate: savings by routing are told against it.
+    Default: none, and routing claims no savings."""
+    routing: RoutingConfig = RoutingConfig()
+    """How "auto" chooses."""
+    cache: CacheConfig = CacheConfig()
+    """When answers are served again."""
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    """Longest waits."""
+    retry: RetryConfig = RetryConfig()
+    """How a failing provider is tried again."""
