@@ -21,8 +21,8 @@ class InexactPrice(Exception):
 
     def __init__(self, usd_per_million: Decimal) -> None:
         super().__init__(
-            f"{usd_per_million:f} USD for a million tokens is not a whole number of pico-USD a token"
-            f" from 0 to {PICOS_PER_TOKEN_MAX} (at most 6 decimals)"
+            f"{usd_per_million:f} USD for a million tokens is not a whole number of pico-USD"
+            f" a token from 0 to {PICOS_PER_TOKEN_MAX} (at most 6 decimals)"
         )
         self.usd_per_million = usd_per_million
 

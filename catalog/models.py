@@ -1,0 +1,85 @@
+"""The configured models with every default filled in."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from catalog.facts import fact_about
+from catalog.prices import PriceBook
+from catalog.schema import Capability, FleetConfig, ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a configured model. None stands for unknown.
+
+    `output_tokens_default` is asked for when the caller sets no limit; never above
+    `output_tokens_max`. From `retire_time` on (UTC) the provider has switched the model off.
+    """
+
+    name: str
+    provider: str
+    upstream_model: str
+    capabilities: frozenset[Capability] | None
+    context_window_tokens: int | None
+    output_tokens_max: int | None
+    output_tokens_default: int
+    encoding: str | None
+    aliases: tuple[str, ...]
+    routable: bool
+    fallbacks: tuple[str, ...]
+    retire_time: datetime | None
+
+    def retired(self, at: datetime) -> bool:
+        """Whether the provider has switched it off by then."""
+        return self.retire_time is not None and at >= self.retire_time
+
+
+class Models:
+    """All configured models, by name or alias."""
+
+    def __init__(self, config: FleetConfig, book: PriceBook) -> None:
+        self._book = book
+        self._cards = {
+            name: _card(config, name, config.models[name], book) for name in sorted(config.models)
+        }
+
+    def card(self, model: str) -> ModelCard:
+        """The card of a model, by name or alias. Raises UnknownModel."""
+        return self._cards[self._book.name_of(model)]
+
+    def all(self) -> tuple[ModelCard, ...]:
+        """Every card, in the order of the names."""
+        return tuple(self._cards.values())
+
+
+def _card(config: FleetConfig, name: str, model: ModelConfig, book: PriceBook) -> ModelCard:
+    upstream = model.upstream_model or name
+    published = book.facts[name]
+    fact = fact_about(published.model if published else upstream)
+    window = model.context_window_tokens
+    if window is None and published is not None:
+        window = published.context_window_tokens
+    if window is None and fact is not None:
+        window = fact.context_window_tokens
+    output_max = model.output_tokens_max or (fact.output_tokens_max if fact else None)
+    default = model.output_tokens_default or config.routing.output_tokens_default
+    capabilities = None
+    if model.capabilities is not None:
+        capabilities = frozenset(model.capabilities)
+    elif fact is not None:
+        capabilities = fact.capabilities
+    day = model.retire_date
+    return ModelCard(
+        name=name,
+        provider=model.provider,
+        upstream_model=upstream,
+        capabilities=capabilities,
+        context_window_tokens=window,
+        output_tokens_max=output_max,
+        output_tokens_default=min(default, output_max or default),
+        encoding=model.encoding or (fact.encoding if fact else None),
+        aliases=tuple(model.aliases),
+        routable=model.routable,
+        fallbacks=tuple(model.fallbacks),
+        retire_time=datetime(day.year, day.month, day.day, tzinfo=UTC) if day else None,
+    )
