@@ -1,0 +1,149 @@
+"""How the gateway fails, and what callers see of it."""
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from chassis.coalesce import CoalescerClosed, QueueFull
+from chassis.errors import ErrorStatus, ErrorTable, RemoteError, StatusError
+from gateway.provider import ProviderRefused
+
+DOMAIN = "gateway.spendgate"
+OVERLOADED_RETRY_SECONDS = 1.0
+
+# What a service may refuse a request with, for reasons that are the caller's to know.
+_FORWARDED = {
+    "MODEL_UNKNOWN": "MODEL_UNKNOWN",
+    "NO_CANDIDATE": "NO_CANDIDATE",
+    "MODEL_UNPRICED": "MODEL_UNPRICED",
+    "BUDGET_EXCEEDED": "BUDGET_EXCEEDED",
+    "PROMPT_INVALID": "REQUEST_INVALID",
+    "TEXT_TOO_LARGE": "REQUEST_INVALID",
+    "MODEL_INVALID": "REQUEST_INVALID",
+    "SCOPE_INVALID": "REQUEST_INVALID",
+    "REQUEST_INVALID": "REQUEST_INVALID",
+    "DEADLINE_PASSED": "DEADLINE_PASSED",
+}
+
+
+class KeyInvalid(Exception):
+    """The key is missing, unknown, disabled or expired."""
+
+
+class Overloaded(Exception):
+    """As many requests are under way as there may be."""
+
+    def __init__(self, requests_max: int) -> None:
+        super().__init__(f"{requests_max} requests under way")
+        self.requests_max = requests_max
+
+
+class ProviderFailed(Exception):
+    """No provider in the chain gave an answer."""
+
+    def __init__(self, provider: str, reason: str, attempt_count: int) -> None:
+        super().__init__(f"{provider}: {reason} after {attempt_count} attempts")
+        self.provider = provider
+        self.reason = reason
+        self.attempt_count = attempt_count
+
+
+class ServiceUnavailable(Exception):
+    """A service of the fleet did not answer."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.service = service
+
+
+def from_service(service: str, error: Exception) -> Exception:
+    """What a failure of `service` is to the gateway's caller: a refusal with its details under
+    the gateway's own domain, or ServiceUnavailable."""
+    if isinstance(error, RemoteError):
+        reason = _FORWARDED.get(error.reason)
+        if reason is not None:
+            return StatusError(_under_own_domain(error.status, reason))
+        if error.code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ServiceUnavailable(service)
+    if isinstance(error, QueueFull):
+        return Overloaded(error.waiting_max)
+    if isinstance(error, RemoteError | CoalescerClosed):
+        return ServiceUnavailable(service)
+    return error
+
+
+def _under_own_domain(status: status_pb2.Status, reason: str) -> status_pb2.Status:
+    own = status_pb2.Status()
+    own.CopyFrom(status)
+    info = error_details_pb2.ErrorInfo()
+    for detail in own.details:
+        if detail.Unpack(info):
+            info.domain, info.reason = DOMAIN, reason
+            detail.Pack(info)
+    return own
+
+
+def _key_invalid(_: KeyInvalid) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "KEY_INVALID",
+        "the key is missing or not valid; send `authorization: Bearer <virtual key>`",
+    )
+
+
+def _overloaded(error: Overloaded) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "OVERLOADED",
+        f"{error.requests_max} requests are under way, try again shortly",
+        {"requestsMax": str(error.requests_max)},
+        retry_after_seconds=OVERLOADED_RETRY_SECONDS,
+    )
+
+
+def _provider_refused(error: ProviderRefused) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "PROVIDER_REFUSED",
+        f"provider {error.provider} refused the request: {error.reason}",
+        {
+            "provider": error.provider,
+            "httpStatus": str(error.http_status),
+            "providerReason": str(error.reason),
+        }
+        | ({"param": error.param} if error.param else {}),
+    )
+
+
+def _provider_failed(error: ProviderFailed) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE,
+        "PROVIDER_FAILED",
+        f"no provider gave an answer in {error.attempt_count} attempts; the last,"
+        f" {error.provider}, failed with {error.reason}",
+        {
+            "provider": error.provider,
+            "providerReason": error.reason,
+            "attemptCount": str(error.attempt_count),
+        },
+    )
+
+
+def _service_unavailable(error: ServiceUnavailable) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE,
+        "SERVICE_UNAVAILABLE",
+        f"the {error.service} did not answer",
+        {"service": error.service},
+    )
+
+
+ERRORS = ErrorTable(
+    DOMAIN,
+    {
+        KeyInvalid: _key_invalid,
+        Overloaded: _overloaded,
+        ProviderRefused: _provider_refused,
+        ProviderFailed: _provider_failed,
+        ServiceUnavailable: _service_unavailable,
+    },
+)

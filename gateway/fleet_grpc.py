@@ -1,0 +1,130 @@
+"""The other services over gRPC: hot calls coalesced, the rest as they come."""
+
+from collections.abc import Sequence
+
+from opentelemetry.trace import INVALID_SPAN, Span
+from spendgate.cache.v1 import cache_service_pb2 as cache_pb
+from spendgate.cache.v1 import cache_service_pb2_grpc as cache_grpc
+from spendgate.ledger.v1 import entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
+from spendgate.router.v1 import router_service_pb2 as router_pb
+from spendgate.router.v1 import router_service_pb2_grpc as router_grpc
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
+from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as tokenizer_grpc
+
+from chassis.channel import Link
+from chassis.deadline import Deadline
+from chassis.hop import BatchHop
+
+MODELS_PAGE_SIZE = 200
+
+
+class GrpcFleet:
+    """gateway.ports.Fleet over four links."""
+
+    def __init__(
+        self, *, tokenizer: str, cache: str, router: str, ledger: str, token: str | None
+    ) -> None:
+        """Takes the services' targets and the fleet's token. Must be made in the running loop."""
+        tokens = Link(tokenizer, "spendgate.tokenizer.v1.TokenizerService", token)
+        caches = Link(cache, "spendgate.cache.v1.CacheService", token)
+        self._routes = Link(router, "spendgate.router.v1.RouterService", token)
+        self._books = Link(ledger, "spendgate.ledger.v1.LedgerService", token)
+        self._links = (tokens, caches, self._routes, self._books)
+        to_tokenizer = tokens.stub(tokenizer_grpc.TokenizerServiceStub)
+        to_cache = caches.stub(cache_grpc.CacheServiceStub)
+        self._router = self._routes.stub(router_grpc.RouterServiceStub)
+        self._ledger = self._books.stub(ledger_grpc.LedgerServiceStub)
+        self._prepare = BatchHop(tokens, to_tokenizer.Prepare, tokenizer_pb.PrepareRequest)
+        self._count = BatchHop(tokens, to_tokenizer.Count, tokenizer_pb.CountRequest)
+        self._lookup = BatchHop(caches, to_cache.Lookup, cache_pb.LookupRequest)
+        self._store = BatchHop(caches, to_cache.Store, cache_pb.StoreRequest)
+        self._route = BatchHop(self._routes, self._router.Route, router_pb.RouteRequest)
+        self._reserve = BatchHop(self._books, self._ledger.Reserve, ledger_pb.ReserveRequest)
+        self._settle = BatchHop(self._books, self._ledger.Settle, ledger_pb.SettleRequest)
+        self._release = BatchHop(self._books, self._ledger.Release, ledger_pb.ReleaseRequest)
+        self._record = BatchHop(self._books, self._ledger.Record, ledger_pb.RecordRequest)
+
+    async def prepare(
+        self, item: tokenizer_pb.PrepareItem, deadline: Deadline
+    ) -> tokenizer_pb.Prepared:
+        """See gateway.ports.Fleet, as for every method here."""
+        prepared: tokenizer_pb.Prepared = await self._prepare.call(item, deadline)
+        return prepared
+
+    async def count(self, item: tokenizer_pb.CountItem, deadline: Deadline) -> int:
+        """Tokens of a text."""
+        count: tokenizer_pb.TokenCount = await self._count.call(item, deadline)
+        return count.tokens
+
+    async def lookup(self, item: cache_pb.LookupItem, deadline: Deadline) -> cache_pb.Finding:
+        """What the cache knows of a prompt."""
+        finding: cache_pb.Finding = await self._lookup.call(item, deadline)
+        return finding
+
+    async def store(self, item: cache_pb.StoreItem, deadline: Deadline) -> None:
+        """Keeps an answer."""
+        await self._store.call(item, deadline)
+
+    async def route(self, item: router_pb.RouteItem, deadline: Deadline) -> router_pb.Decision:
+        """The model to call."""
+        decision: router_pb.Decision = await self._route.call(item, deadline)
+        return decision
+
+    async def reserve(self, item: ledger_pb.ReserveItem, deadline: Deadline) -> hold_pb2.Hold:
+        """Money set aside."""
+        hold: hold_pb2.Hold = await self._reserve.call(item, deadline)
+        return hold
+
+    async def settle(self, item: ledger_pb.SettleItem, deadline: Deadline) -> ledger_pb.Settlement:
+        """A hold charged."""
+        settlement: ledger_pb.Settlement = await self._settle.call(item, deadline)
+        return settlement
+
+    async def release(self, item: ledger_pb.ReleaseItem, deadline: Deadline) -> hold_pb2.Hold:
+        """A hold given back."""
+        hold: hold_pb2.Hold = await self._release.call(item, deadline)
+        return hold
+
+    async def record(self, item: ledger_pb.RecordItem, deadline: Deadline) -> entry_pb2.Entry:
+        """A row booked that had no hold."""
+        entry: entry_pb2.Entry = await self._record.call(item, deadline)
+        return entry
+
+    async def resolve_key(self, secret: str, deadline: Deadline) -> key_pb2.Key:
+        """Whose key it is."""
+        request = ledger_pb.ResolveKeyRequest(secret=secret)
+        response = await self._books.call(self._ledger.ResolveKey, request, deadline)
+        key: key_pb2.Key = response.key
+        return key
+
+    async def list_models(
+        self, deadline: Deadline, span: Span = INVALID_SPAN
+    ) -> Sequence[router_pb.Model]:
+        """Every configured model, by name."""
+        models: list[router_pb.Model] = []
+        request = router_pb.ListModelsRequest(page_size=MODELS_PAGE_SIZE)
+        while True:
+            response = await self._routes.call(self._router.ListModels, request, deadline, span)
+            models += response.models
+            if not response.next_page_token:
+                return models
+            request.page_token = response.next_page_token
+
+    async def close(self) -> None:
+        """Ends the hops, then the links."""
+        for hop in (
+            self._prepare,
+            self._count,
+            self._lookup,
+            self._store,
+            self._route,
+            self._reserve,
+            self._settle,
+            self._release,
+            self._record,
+        ):
+            await hop.close()
+        for link in self._links:
+            await link.close()

@@ -1,0 +1,61 @@
+"""What the gateway can be told by its environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from chassis.settings import ServiceSettings
+
+
+class GatewaySettings(ServiceSettings):
+    """Settings of the gateway; models and providers are in the fleet file."""
+
+    config: Path
+    """The fleet file."""
+
+    http_listen: str | None = "127.0.0.1:7080"
+    """Address of the HTTP edge. Port 0 takes a free one; "off" opens none."""
+
+    tokenizer_address: str
+    """Where the tokenizer is, host:port or a gRPC target."""
+
+    cache_address: str
+    """Where the cache is."""
+
+    router_address: str
+    """Where the router is."""
+
+    ledger_address: str
+    """Where the ledger is."""
+
+    outbox_dir: Path
+    """Folder of what must still be booked. One gateway process a folder."""
+
+    requests_max: Annotated[int, Field(ge=1)] = 1024
+    """Requests under way at once; more are refused with a hint when to come back."""
+
+    prompt_bytes_max: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    """Largest prompt, in bytes on the wire."""
+
+    identity_seconds_max: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    """How long a key stays known after the ledger vouched for it: a disabled key works on
+    for at most this long."""
+
+    identities_max: Annotated[int, Field(ge=1)] = 10_000
+    """Keys kept known at once."""
+
+    cache_seconds_max: Annotated[float, Field(gt=0, le=60)] = 0.25
+    """Longest wait for a look-up; then the request goes on without the cache."""
+
+    hold_seconds_margin: Annotated[float, Field(ge=1, le=600)] = 60.0
+    """A hold outlives its request's deadline by this."""
+
+    hold_tokens_margin: Annotated[int, Field(ge=0, le=100_000)] = 64
+    """Input tokens held beyond the count, for what a provider's template adds unseen."""
+
+    settle_seconds_max: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """Longest wait for the ledger to book an answered request; then the outbox carries it."""
+
+    trust_incoming_traces: bool = False
+    """Keep the sampled flag of a caller's traceparent instead of deciding here."""
