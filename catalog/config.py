@@ -121,7 +121,7 @@ def _as_written(loc: tuple[int | str, ...], document: Any) -> tuple[str, ...]:
     path: list[str] = []
     here = document
     for step in loc:
-        if isinstance(step, int) and isinstance(here, Mapping):
+        if isinstance(step, int) and isinstance(here, Mapping) and step not in here:
             continue
         if step == "[key]":
             continue
