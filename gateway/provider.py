@@ -183,7 +183,3 @@ class Provider(Protocol):
         (contextlib.aclosing); that closes the connection.
         """
         ...
-
-    async def close(self) -> None:
-        """Gives back connections. No call may be under way."""
-        ...

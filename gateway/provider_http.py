@@ -1,0 +1,225 @@
+"""HTTP to providers: one pool of connections, everything bounded, errors in fixed words."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import orjson
+
+from chassis.deadline import Deadline
+from gateway.provider import (
+    Billed,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+    Refusal,
+    Unavailability,
+)
+
+RETRY_AFTER_SECONDS_MAX = 3_600.0
+_ERROR_BYTES_MAX = 64 * 2**10
+_POOL_IDLE_SECONDS_MAX = 15.0
+
+# A proxy gave up waiting: the work behind it may have been done.
+_WORK_MAY_BE_DONE = frozenset({502, 504, 520, 522, 524})
+# Not the caller's fault, though the status says so: 408 request timeout, 409 conflict, 425.
+_RETRYABLE_4XX = frozenset({408, 409, 425})
+_OPERATORS_4XX = {
+    401: Unavailability.CREDENTIALS,
+    402: Unavailability.QUOTA_USED_UP,
+    403: Unavailability.CREDENTIALS,
+    404: Unavailability.NOT_FOUND,
+    405: Unavailability.NOT_FOUND,
+}
+# The only words of an error that are read. Its message is not: it quotes prompts and keys.
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_REFUSAL_CODES = {
+    "context_length_exceeded": Refusal.CONTEXT_TOO_LONG,
+    "exceed_context_size_error": Refusal.CONTEXT_TOO_LONG,
+    "content_filter": Refusal.CONTENT_REFUSED,
+    "content_policy_violation": Refusal.CONTENT_REFUSED,
+    "moderation_blocked": Refusal.CONTENT_REFUSED,
+}
+# Seconds since 1970, UTC.
+Clock = Callable[[], float]
+
+# fmt: off
+_PARAMS = frozenset({
+    "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+    "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "n",
+    "parallel_tool_calls", "prediction", "presence_penalty", "reasoning_effort",
+    "response_format", "seed", "service_tier", "stop", "store", "stream", "stream_options",
+    "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity",
+})
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of one call to a provider."""
+
+    answer_seconds_max: float = 120.0
+    connect_seconds_max: float = 5.0
+    # Silence between two pieces of an answer. A whole answer may take as long as it may.
+    idle_seconds_max: float = 60.0
+    answer_bytes_max: int = 32 * 2**20
+    stream_bytes_max: int = 64 * 2**20
+    event_bytes_max: int = 4 * 2**20
+
+
+def open_session(connections_max: int = 1_024) -> aiohttp.ClientSession:
+    """The pool that all providers share. To be closed by who opened it.
+
+    It keeps no cookies, takes no proxy from the environment and no netrc.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=connections_max, keepalive_timeout=_POOL_IDLE_SECONDS_MAX
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+class ProviderHttp:
+    """Posts to one provider; what goes wrong comes out as a ProviderError."""
+
+    def __init__(
+        self, provider: str, session: aiohttp.ClientSession, limits: HttpLimits, now: Clock
+    ) -> None:
+        self._provider = provider
+        self._session = session
+        self._limits = limits
+        self._now = now
+
+    @asynccontextmanager
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline, *, idle: bool
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response with a good status. `idle` bounds silence too, as fits a stream.
+
+        Left by an exception, a cancellation too, the connection is closed, not given back.
+        Raises: ProviderRefused, ProviderUnavailable.
+        """
+        left = deadline.sooner(self._limits.answer_seconds_max).left_seconds()
+        if left <= 0:
+            raise self._unavailable(Unavailability.TIMEOUT, Billed.NO)
+        timeout = aiohttp.ClientTimeout(
+            total=left,
+            sock_connect=self._limits.connect_seconds_max,
+            sock_read=self._limits.idle_seconds_max if idle else None,
+        )
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                try:
+                    if not 200 <= response.status < 300:
+                        raise await self._failure(response)
+                    yield response
+                except BaseException:
+                    response.close()
+                    raise
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise self._unavailable(Unavailability.CONNECT, Billed.NO) from error
+        except TimeoutError as error:
+            raise self._unavailable(Unavailability.TIMEOUT, Billed.UNKNOWN) from error
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+            raise self._unavailable(Unavailability.RESET, Billed.UNKNOWN) from error
+        except aiohttp.ClientError as error:
+            raise self._unavailable(Unavailability.BAD_ANSWER, Billed.UNKNOWN) from error
+
+    async def whole_body(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body of an answer. Raises: ProviderUnavailable ANSWER_TOO_LARGE."""
+        body = await read_at_most(response, self._limits.answer_bytes_max)
+        if body is None:
+            raise self._unavailable(Unavailability.ANSWER_TOO_LARGE, Billed.UNKNOWN)
+        return body
+
+    def _unavailable(
+        self, reason: Unavailability, billed: Billed, http_status: int = 0
+    ) -> ProviderUnavailable:
+        return ProviderUnavailable(self._provider, reason, billed=billed, http_status=http_status)
+
+    async def _failure(self, response: aiohttp.ClientResponse) -> ProviderError:
+        """What a response without an answer means."""
+        status = response.status
+        if status < 400:
+            return self._unavailable(Unavailability.REDIRECT, Billed.NO, status)
+        code, param = _error_words(await read_at_most(response, _ERROR_BYTES_MAX))
+        if status == 429 or code in _QUOTA_CODES:
+            used_up = code in _QUOTA_CODES
+            reason = Unavailability.QUOTA_USED_UP if used_up else Unavailability.RATE_LIMITED
+        elif status in _OPERATORS_4XX:
+            reason = _OPERATORS_4XX[status]
+        elif status >= 500 or status in _RETRYABLE_4XX:
+            reason = Unavailability.SERVER_ERROR
+        else:
+            large = Refusal.REQUEST_TOO_LARGE if status == 413 else Refusal.REQUEST_INVALID
+            refusal = _REFUSAL_CODES.get(code, large)
+            return ProviderRefused(self._provider, http_status=status, reason=refusal, param=param)
+        return ProviderUnavailable(
+            self._provider,
+            reason,
+            billed=Billed.UNKNOWN if status in _WORK_MAY_BE_DONE else Billed.NO,
+            http_status=status,
+            retry_after_seconds=retry_after_seconds(response.headers, self._now()),
+        )
+
+
+async def read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes | None:
+    """The body, unpacked; None, and the rest unread, when it is over `bytes_max`."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > bytes_max:
+            return None
+    return bytes(body)
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
+    """How long the provider asks to wait, None when it does not say or nobody can tell.
+
+    `now` is seconds since 1970. At most RETRY_AFTER_SECONDS_MAX, at least 0.
+    """
+    millis = headers.get("retry-after-ms", "")
+    plain = headers.get("retry-after", "")
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", millis, re.ASCII):
+        seconds = float(millis) / 1000
+    elif re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", plain, re.ASCII):
+        seconds = float(plain)
+    else:
+        try:
+            seconds = parsedate_to_datetime(plain).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)
+
+
+def _error_words(body: bytes | None) -> tuple[str, str]:
+    """(code, param) of an error body where they are words we know, "" otherwise."""
+    try:
+        error = orjson.loads(body or b"")["error"]
+        return _known_code(error), _known_param(error.get("param"))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return "", ""
+
+
+def _known_code(error: Mapping[str, Any]) -> str:
+    for name in ("code", "type"):
+        word = error.get(name)
+        if isinstance(word, str) and (word in _QUOTA_CODES or word in _REFUSAL_CODES):
+            return word
+    return ""
+
+
+def _known_param(param: Any) -> str:
+    # Only its first word: further in, names are the caller's own.
+    if not isinstance(param, str):
+        return ""
+    word = re.split(r"[^a-z_]", param, maxsplit=1)[0]
+    return word if word in _PARAMS else ""
