@@ -1,0 +1,148 @@
+"""A trace as a tree: every step once, at its place, with its bar and its cost."""
+
+import dataclasses
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from chassis import names
+from cli.trace_tree import TraceSpan, bar_cells, remarks, render, steps, totals, waterfall
+
+MS = 1_000_000
+
+
+def span(span_id: str, parent: str, start: int, end: int, **more: object) -> TraceSpan:
+    attributes = more.pop("attributes", {})
+    return TraceSpan(
+        span_id,
+        parent,
+        str(more.pop("name", span_id)),
+        str(more.pop("service", "gateway")),
+        start * MS,
+        end * MS,
+        attributes,  # type: ignore[arg-type]
+        bool(more.pop("failed", False)),
+    )
+
+
+TRACE = [
+    span("settle", "root", 80, 90, service="ledger", attributes={names.COST_NANO_USD: 13_500}),
+    span(
+        "root", "", 0, 100,
+        attributes={names.COST_NANO_USD: 13_500, names.SAVED_NANO_USD: 200_000},
+    ),
+    span("call", "root", 20, 80, attributes={
+        names.GEN_AI_INPUT_TOKENS: 60, names.GEN_AI_OUTPUT_TOKENS: 12,
+    }),
+    span("lookup", "root", 2, 10, service="cache", attributes={names.CACHE_OUTCOME: "MISS"}),
+    span("redis", "lookup", 3, 9, service="cache"),
+]  # fmt: skip
+
+
+def shown(spans: list[TraceSpan], width: int = 140) -> str:
+    out = io.StringIO()
+    Console(width=width, color_system=None, file=out).print(render(spans, width=width))
+    return out.getvalue()
+
+
+def test_steps_come_in_reading_order() -> None:
+    """Parents before children, siblings by start, with the lines of a tree."""
+    assert [(step.guide, step.span.name) for step in steps(TRACE)] == [
+        ("", "root"),
+        ("├─ ", "lookup"),
+        ("│  └─ ", "redis"),
+        ("├─ ", "call"),
+        ("└─ ", "settle"),
+    ]
+
+
+def test_a_span_without_its_parent_is_still_shown() -> None:
+    """A lost parent hides nothing: the step stands as a root."""
+    assert [step.span.span_id for step in steps([span("a", "gone", 0, 1)])] == ["a"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 50)),
+        max_size=9,
+        unique_by=lambda item: item[0],
+    )
+)
+def test_every_span_is_shown_once(items: list[tuple[int, int, int]]) -> None:
+    """Also when parents run in a circle or are missing."""
+    spans = [span(str(own), str(parent), start, start + 5) for own, parent, start in items]
+    assert sorted(step.span.span_id for step in steps(spans)) == sorted(s.span_id for s in spans)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bar"),
+    [
+        (0, 100, "████████"),
+        (50, 100, "    ████"),
+        (25, 50, "  ██    "),
+        (0, 0, "▏       "),
+        (100, 100, "       ▏"),
+        (-20, 300, "████████"),
+    ],
+)
+def test_the_bar_lies_where_the_step_was(start: int, end: int, bar: str) -> None:
+    """To scale, never empty, never outside of its cells, whatever the clocks said."""
+    assert waterfall(span("a", "", start, end), 0, 100 * MS, 8) == bar
+
+
+@given(st.integers(-50, 200), st.integers(0, 200), st.integers(1, 40))
+def test_a_bar_has_its_width(start: int, length: int, cells: int) -> None:
+    """Every bar takes exactly the cells it was given."""
+    bar = waterfall(span("a", "", start, start + length), 0, 100 * MS, cells)
+    assert len(bar) == cells
+    assert bar.strip()
+
+
+def test_the_root_tells_the_sums() -> None:
+    """Charged and saved are what the root says, not a sum of copies."""
+    assert totals(TRACE) == (13_500, 200_000)
+    assert totals([span("a", "", 0, 1)]) is None
+
+
+def test_the_tree_shows_cost_service_time_and_outcome() -> None:
+    """A reader finds each step's service, time, exact cost and what it found."""
+    text = shown(TRACE)
+    by_name = {
+        name: line
+        for line in text.splitlines()
+        for name in ("root", "lookup", "call", "settle")
+        if f" {name} " in f" {line} "
+    }
+    assert "$0.0000135" in by_name["root"]
+    assert "$0.0000135" in by_name["settle"]
+    assert "ledger" in by_name["settle"]
+    assert "cache miss" in by_name["lookup"]
+    assert "tokens 60 in, 12 out" in by_name["call"]
+    assert "60.0" in by_name["call"]
+    assert "5 steps in 3 services, 100.0 ms; charged $0.0000135, saved $0.0002" in text
+
+
+def test_a_failed_step_says_why() -> None:
+    """The kind of the failure is the first remark."""
+    failed = span("a", "", 0, 1, failed=True, attributes={names.ERROR_TYPE: "BUDGET_EXCEEDED"})
+    assert remarks(failed).startswith("failed: BUDGET_EXCEEDED")
+
+
+def test_no_spans_is_said() -> None:
+    """An empty trace is not an empty screen."""
+    assert "no spans" in shown([])
+
+
+def test_money_that_is_no_whole_number_is_not_money() -> None:
+    """A float or a flag under the cost's name is not shown as dollars."""
+    odd = dataclasses.replace(TRACE[0], attributes={names.COST_NANO_USD: 1.5}, parent_id="")
+    assert "$" not in shown([odd])
+
+
+def test_a_narrow_terminal_keeps_a_bar() -> None:
+    """The waterfall shrinks but stays."""
+    assert bar_cells(60) == 8
+    assert bar_cells(400) == 28
