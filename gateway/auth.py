@@ -16,7 +16,7 @@ from chassis.deadline import Deadline
 from chassis.errors import RemoteError
 from gateway.door import Identity
 from gateway.errors import KeyInvalid, from_service
-from gateway.ports import Fleet
+from gateway.ports import Services
 
 SECRET_BYTES_MAX = 512
 RESOLVE_SECONDS_MAX = 5.0
@@ -32,13 +32,13 @@ class Keys:
 
     def __init__(
         self,
-        fleet: Fleet,
+        services: Services,
         *,
         seconds_max: float,
         count_max: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fleet = fleet
+        self._services = services
         self._seconds_max = seconds_max
         self._count_max = count_max
         self._clock = clock
@@ -74,7 +74,7 @@ class Keys:
         except UnicodeDecodeError:
             raise KeyInvalid from None
         try:
-            key = await self._fleet.resolve_key(text, Deadline.after(RESOLVE_SECONDS_MAX))
+            key = await self._services.resolve_key(text, Deadline.after(RESOLVE_SECONDS_MAX))
         except RemoteError as error:
             if error.code == grpc.StatusCode.UNAUTHENTICATED and error.reason == "KEY_INVALID":
                 self._known.pop(digest, None)

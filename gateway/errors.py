@@ -37,6 +37,14 @@ class Overloaded(Exception):
         self.requests_max = requests_max
 
 
+class ModelUnpriced(Exception):
+    """The price of the model is unknown: what it costs could not be booked."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+
 class ProviderFailed(Exception):
     """No provider in the chain gave an answer."""
 
@@ -100,6 +108,15 @@ def _overloaded(error: Overloaded) -> ErrorStatus:
     )
 
 
+def _model_unpriced(error: ModelUnpriced) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "MODEL_UNPRICED",
+        f"the price of {error.model} is unknown; set one in the fleet file (price or priced_as)",
+        {"model": error.model},
+    )
+
+
 def _provider_refused(error: ProviderRefused) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -142,6 +159,7 @@ ERRORS = ErrorTable(
     {
         KeyInvalid: _key_invalid,
         Overloaded: _overloaded,
+        ModelUnpriced: _model_unpriced,
         ProviderRefused: _provider_refused,
         ProviderFailed: _provider_failed,
         ServiceUnavailable: _service_unavailable,

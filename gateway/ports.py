@@ -13,7 +13,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 from chassis.deadline import Deadline
 
 
-class Fleet(Protocol):
+class Services(Protocol):
     """The four services. Every method raises what chassis.hop.BatchHop.call raises."""
 
     async def prepare(

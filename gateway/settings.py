@@ -11,8 +11,8 @@ from chassis.settings import ServiceSettings
 class GatewaySettings(ServiceSettings):
     """Settings of the gateway; models and providers are in the fleet file."""
 
-    config: Path
-    """The fleet file."""
+    config: Path | None = None
+    """The fleet file. Default: the built-in one, with a small local model."""
 
     http_listen: str | None = "127.0.0.1:7080"
     """Address of the HTTP edge. Port 0 takes a free one; "off" opens none."""

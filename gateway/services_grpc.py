@@ -20,8 +20,8 @@ from chassis.hop import BatchHop
 MODELS_PAGE_SIZE = 200
 
 
-class GrpcFleet:
-    """gateway.ports.Fleet over four links."""
+class GrpcServices:
+    """gateway.ports.Services over four links."""
 
     def __init__(
         self, *, tokenizer: str, cache: str, router: str, ledger: str, token: str | None
@@ -49,7 +49,7 @@ class GrpcFleet:
     async def prepare(
         self, item: tokenizer_pb.PrepareItem, deadline: Deadline
     ) -> tokenizer_pb.Prepared:
-        """See gateway.ports.Fleet, as for every method here."""
+        """See gateway.ports.Services, as for every method here."""
         prepared: tokenizer_pb.Prepared = await self._prepare.call(item, deadline)
         return prepared
 

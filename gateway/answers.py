@@ -1,0 +1,249 @@
+"""Answers on their way out: from the cache, from another request, from a provider; booked."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from spendgate.cache.v1 import cache_service_pb2 as cache_pb
+from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.ledger.v1 import entry_pb2
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+
+from catalog.fleet import Fleet
+from chassis import names
+from chassis.deadline import Deadline
+from gateway import attempts
+from gateway.ask import Ask
+from gateway.books import Books
+from gateway.calling import Try
+from gateway.hold import OwnedHold, Unfinished
+from gateway.ports import Services
+from gateway.provider import ProviderAnswer
+from gateway.streamed import Streamed
+from gateway.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
+from gateway.usage import text_of, usage_of
+
+STORE_SECONDS_MAX = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets."""
+
+    choices: list[chat_pb2.Choice]
+    outcome: Outcome
+
+    def deltas(self) -> Iterator[pb.Delta]:
+        """The answer as a stream brings it: one piece a choice."""
+        for choice in self.choices:
+            calls = [
+                pb.ToolCallDelta(
+                    index=index, id=call.id, name=call.name, arguments_json=call.arguments_json
+                )
+                for index, call in enumerate(choice.message.tool_calls)
+            ]
+            yield pb.Delta(
+                choice_index=choice.index,
+                content=choice.message.content,
+                tool_calls=calls,
+                finish_reason=choice.finish_reason,
+            )
+
+
+class Answers:
+    """Makes answers and books them."""
+
+    def __init__(
+        self,
+        services: Services,
+        books: Books,
+        fleet: Fleet,
+        *,
+        new_id: Callable[[], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        """`now` gives the time in UTC, for prices while the ledger is away."""
+        self._services = services
+        self._books = books
+        self._fleet = fleet
+        self._new_id = new_id
+        self._now = now
+
+    async def from_cache(self, ask: Ask) -> Answer | None:
+        """What the look-up found, booked. None: it found nothing."""
+        if ask.finding.outcome != cache_pb.OUTCOME_EXACT:
+            return None
+        found = ask.finding.answer
+        attempt = attempts.served(
+            ask,
+            entry_pb2.ENTRY_KIND_CACHE_HIT,
+            found.model,
+            found.usage,
+            baseline_model=self._fleet.config.baseline_model or "",
+            entry_id=self._new_id(),
+        )
+        cost = await self._record(ask, attempt)
+        outcome = Outcome(
+            source=pb.ANSWER_SOURCE_CACHE_EXACT,
+            model=found.model,
+            provider="",
+            usage=found.usage,
+            usage_source=entry_pb2.USAGE_SOURCE_NONE,
+            cost=cost,
+            explanation="the very same prompt was answered before",
+            finish_reasons=_finish_reasons(found.choices),
+        )
+        return Answer(list(found.choices), outcome)
+
+    async def shared(self, ask: Ask, answer: Answer) -> Answer:
+        """What another request under way brought, booked for this one."""
+        theirs = answer.outcome
+        attempt = attempts.served(
+            ask,
+            entry_pb2.ENTRY_KIND_SHARED_CALL,
+            theirs.model,
+            theirs.usage,
+            baseline_model=self._fleet.config.baseline_model or "",
+            entry_id=self._new_id(),
+        )
+        cost = await self._record(ask, attempt)
+        outcome = Outcome(
+            source=pb.ANSWER_SOURCE_SHARED,
+            model=theirs.model,
+            provider=theirs.provider,
+            usage=theirs.usage,
+            usage_source=entry_pb2.USAGE_SOURCE_NONE,
+            cost=cost,
+            explanation="another request under way asked for the very same answer",
+            finish_reasons=theirs.finish_reasons,
+        )
+        return Answer(answer.choices, outcome)
+
+    async def from_provider(
+        self, ask: Ask, hold: OwnedHold, attempt: Try, given: ProviderAnswer
+    ) -> Answer:
+        """What a provider answered: kept if it may be, charged, its span ended."""
+        choices = list(given.choices)
+
+        async def book() -> entry_pb2.Attempt:
+            usage, source = await usage_of(
+                self._services, ask, attempt.candidate, given.usage, text_of(choices)
+            )
+            return self._answered(ask, attempt, usage, source)
+
+        # From here on money is owed: whoever cancels us, the hold's way out books it.
+        hold.unfinished = book
+        booked = await book()
+        hold.unfinished = None
+        hold.attempts.append(booked)
+        self._keep(ask, choices, attempt, booked.usage)
+        settlement = await hold.confirm()
+        if settlement is None:
+            cost = calculated(self._fleet.book, hold.attempts, self._now())
+        else:
+            cost = settled(settlement)
+        if cost.tightest is None and hold.hold.HasField("tightest"):
+            cost.tightest = hold.hold.tightest
+        _end_span(attempt, booked.usage, cost)
+        outcome = Outcome(
+            source=pb.ANSWER_SOURCE_PROVIDER,
+            model=attempt.candidate.model,
+            provider=attempt.candidate.provider,
+            usage=booked.usage,
+            usage_source=booked.usage_source,
+            cost=cost,
+            explanation=ask.decision.explanation,
+            finish_reasons=_finish_reasons(choices),
+        )
+        return Answer(choices, outcome)
+
+    def unfinished(self, ask: Ask, attempt: Try, so_far: Streamed) -> Unfinished:
+        """Books a stream that breaks off: its prompt and what was written until then."""
+
+        async def book() -> entry_pb2.Attempt:
+            usage, source = await usage_of(
+                self._services, ask, attempt.candidate, None, text_of(so_far.choices())
+            )
+            outcome = (
+                entry_pb2.ATTEMPT_OUTCOME_CANCELLED
+                if attempt.error is None
+                else entry_pb2.ATTEMPT_OUTCOME_FAILED
+            )
+            return self._answered(ask, attempt, usage, source, outcome)
+
+        return book
+
+    def _answered(
+        self,
+        ask: Ask,
+        attempt: Try,
+        usage: chat_pb2.TokenUsage,
+        source: entry_pb2.UsageSource,
+        outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
+    ) -> entry_pb2.Attempt:
+        return attempts.answered(
+            ask,
+            attempt.candidate,
+            usage,
+            source,
+            number=attempt.number,
+            entry_id=self._new_id(),
+            outcome=outcome,
+        )
+
+    async def _record(self, ask: Ask, attempt: entry_pb2.Attempt) -> Cost:
+        entry = await self._books.record(
+            ledger_pb.RecordItem(
+                traceparent=ask.traceparent,
+                request_id=ask.request_id,
+                attribution=ask.attribution,
+                attempt=attempt,
+            )
+        )
+        if entry is None:
+            return calculated(self._fleet.book, [attempt], self._now())
+        return recorded(entry)
+
+    def _keep(
+        self,
+        ask: Ask,
+        choices: list[chat_pb2.Choice],
+        attempt: Try,
+        usage: chat_pb2.TokenUsage,
+    ) -> None:
+        """Hands a finished answer to the cache, without waiting."""
+        finished = all(c.finish_reason == chat_pb2.FINISH_REASON_STOP for c in choices)
+        calls_tools = any(c.message.tool_calls for c in choices)
+        if not ask.finding.key or not choices or not finished or calls_tools:
+            return
+        item = cache_pb.StoreItem(
+            traceparent=ask.traceparent,
+            scope=ask.scope,
+            key=ask.finding.key,
+            answer=cache_pb.Answer(choices=choices, model=attempt.candidate.model, usage=usage),
+        )
+        item.ttl.seconds = self._fleet.config.cache.ttl_seconds
+        self._books.spawn(self._services.store(item, Deadline.after(STORE_SECONDS_MAX)))
+
+
+def _finish_reasons(choices: Iterable[chat_pb2.Choice]) -> list[str]:
+    return [
+        chat_pb2.FinishReason.Name(choice.finish_reason).removeprefix("FINISH_REASON_").lower()
+        for choice in choices
+    ]
+
+
+def _end_span(attempt: Try, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
+    span = attempt.span
+    if span.is_recording():
+        span.set_attributes(
+            {
+                names.GEN_AI_INPUT_TOKENS: input_tokens(usage),
+                names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
+                names.COST_NANO_USD: cost.cost_nanos,
+            }
+        )
+    # The settlement that told the cost is not the provider's time.
+    span.end(end_time=attempt.answered_ns or time.time_ns())

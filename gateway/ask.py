@@ -1,0 +1,158 @@
+"""One request on its way through the house, as the door took it in."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from opentelemetry.trace import Span, SpanKind
+from spendgate.cache.v1 import cache_service_pb2 as cache_pb
+from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.ledger.v1 import entry_pb2
+from spendgate.router.v1 import router_service_pb2 as router_pb
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
+
+from catalog.schema import AUTO, CacheConfig, CacheScope
+from chassis import names
+from chassis.deadline import Deadline
+from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
+from gateway.door import Identity
+
+TRACE_ID_LOW_BITS = 1 << 64
+
+
+@dataclass(slots=True)
+class Ask:
+    """What was asked, by whom, until when; and what the steps so far have found out."""
+
+    request_id: str
+    model: str
+    prompt: chat_pb2.Prompt
+    attribution: entry_pb2.Attribution
+    scope: cache_pb.Scope
+    cache_mode: int
+    cost_max_nanos: int | None
+    deadline: Deadline
+    span: Span
+    streams: bool
+    started: float = field(default_factory=time.perf_counter)
+    prepared: tokenizer_pb.Prepared = field(default_factory=tokenizer_pb.Prepared)
+    finding: cache_pb.Finding = field(default_factory=cache_pb.Finding)
+    decision: router_pb.Decision = field(default_factory=router_pb.Decision)
+    first_token_ms: int = 0
+
+    @property
+    def traceparent(self) -> str:
+        """Makes the request's root span the parent."""
+        return traceparent_of(self.span)
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits, "" when no traces are made."""
+        return trace_id_of(self.span)
+
+    @property
+    def automatic(self) -> bool:
+        """True when the router, not the caller, chooses the model."""
+        return self.model == AUTO
+
+    def latency_ms(self) -> int:
+        """Milliseconds since the request came in."""
+        return round((time.perf_counter() - self.started) * 1000)
+
+
+def open_ask(
+    request: pb.CompleteRequest | pb.StreamCompleteRequest,
+    identity: Identity,
+    *,
+    traceparent: str,
+    deadline: Deadline,
+    telemetry: Telemetry,
+    cache: CacheConfig,
+    new_id: Callable[[], str],
+) -> Ask:
+    """Takes a checked request in and opens its root span; the caller ends it.
+
+    What the key pins wins over what the caller says.
+    """
+    options = request.options
+    attribution = entry_pb2.Attribution(
+        tenant=identity.tenant,
+        key_id=identity.key_id,
+        project=identity.project or options.project,
+        user=identity.user or options.user,
+        feature=identity.feature or options.feature,
+        session=options.session,
+        tags=options.tags,
+    )
+    request_id = new_id()
+    streams = isinstance(request, pb.StreamCompleteRequest)
+    span = telemetry.start(
+        f"chat {request.model}",
+        traceparent,
+        SpanKind.SERVER,
+        {
+            names.GEN_AI_OPERATION: "chat",
+            names.GEN_AI_REQUEST_MODEL: request.model,
+            names.GEN_AI_REQUEST_STREAM: streams,
+            names.REQUEST_ID: request_id,
+            names.TENANT: attribution.tenant,
+            names.PROJECT: attribution.project,
+            names.FEATURE: attribution.feature,
+        },
+    )
+    return Ask(
+        request_id=request_id,
+        model=request.model,
+        prompt=request.prompt,
+        attribution=attribution,
+        scope=_scope_of(attribution, cache.scope),
+        cache_mode=_cache_mode(options.cache_mode, cache),
+        cost_max_nanos=options.cost_max_nanos if options.HasField("cost_max_nanos") else None,
+        deadline=deadline,
+        span=span,
+        streams=streams,
+    )
+
+
+def edge_traceparent(traceparent: str, trace_ratio: float, trusted: bool) -> str:
+    """The caller's trace, gone on with. Unless it is trusted, its sampled flag is not the
+    caller's to set: it costs money and shows data; the trace id decides by our own ratio."""
+    context = parse_traceparent(traceparent)
+    if context is None:
+        return ""
+    if trusted:
+        return traceparent
+    sampled = context.trace_id % TRACE_ID_LOW_BITS < trace_ratio * TRACE_ID_LOW_BITS
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(sampled):02x}"
+
+
+def needs_of(prompt: chat_pb2.Prompt) -> list[router_pb.Capability]:
+    """What a model must be able to do to take this prompt."""
+    needs = set()
+    if prompt.tools:
+        needs.add(router_pb.CAPABILITY_TOOLS)
+    if '"json_schema"' in prompt.response_format_json:
+        needs.add(router_pb.CAPABILITY_JSON_SCHEMA)
+    for message in prompt.messages:
+        for part in message.parts:
+            kind = part.WhichOneof("part")
+            if kind == "image":
+                needs.add(router_pb.CAPABILITY_VISION)
+            elif kind == "audio":
+                needs.add(router_pb.CAPABILITY_AUDIO)
+    return sorted(needs)
+
+
+def _scope_of(attribution: entry_pb2.Attribution, scope: CacheScope) -> cache_pb.Scope:
+    return cache_pb.Scope(
+        tenant=attribution.tenant,
+        project=attribution.project if scope == CacheScope.PROJECT else "",
+        user=attribution.user if scope == CacheScope.USER else "",
+    )
+
+
+def _cache_mode(asked: int, cache: CacheConfig) -> int:
+    if not cache.enabled:
+        return pb.CACHE_MODE_OFF
+    return asked or pb.CACHE_MODE_EXACT

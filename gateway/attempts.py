@@ -1,0 +1,101 @@
+"""What was tried, in the ledger's words: attempts, and the chain back to what would have been."""
+
+from collections.abc import Sequence
+
+from spendgate.chat.v1 import chat_pb2
+from spendgate.ledger.v1 import entry_pb2
+from spendgate.router.v1 import router_service_pb2 as router_pb
+
+from gateway.ask import Ask
+
+
+def answered(
+    ask: Ask,
+    candidate: router_pb.Candidate,
+    usage: chat_pb2.TokenUsage,
+    source: entry_pb2.UsageSource,
+    *,
+    number: int,
+    entry_id: str,
+    outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
+) -> entry_pb2.Attempt:
+    """A provider call that used tokens. Routing saved what the baseline model would have cost
+    more, for the same tokens; only where the router chose."""
+    return entry_pb2.Attempt(
+        entry_id=entry_id,
+        kind=entry_pb2.ENTRY_KIND_CALL,
+        outcome=outcome,
+        attempt_number=number,
+        model_asked=ask.model,
+        model_used=candidate.model,
+        provider=candidate.provider,
+        usage=usage,
+        usage_source=source,
+        counterfactuals=_routing(ask, candidate.model, ask.decision.baseline_model, usage),
+        latency_ms=ask.latency_ms(),
+        first_token_ms=ask.first_token_ms,
+        trace_id=ask.trace_id,
+    )
+
+
+def failed(
+    ask: Ask,
+    candidate: router_pb.Candidate,
+    *,
+    number: int,
+    entry_id: str,
+    reason: str,
+    outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_FAILED,
+) -> entry_pb2.Attempt:
+    """A provider call that brought nothing and is not billed."""
+    return entry_pb2.Attempt(
+        entry_id=entry_id,
+        kind=entry_pb2.ENTRY_KIND_CALL,
+        outcome=outcome,
+        attempt_number=number,
+        model_asked=ask.model,
+        model_used=candidate.model,
+        provider=candidate.provider,
+        usage_source=entry_pb2.USAGE_SOURCE_NONE,
+        latency_ms=ask.latency_ms(),
+        error_reason=reason,
+        trace_id=ask.trace_id,
+    )
+
+
+def served(
+    ask: Ask,
+    kind: entry_pb2.EntryKind,
+    model: str,
+    usage: chat_pb2.TokenUsage,
+    *,
+    baseline_model: str,
+    entry_id: str,
+) -> entry_pb2.Attempt:
+    """An answer that was paid for before: it costs nothing and saves what it cost then."""
+    saved = entry_pb2.Counterfactual(cause=entry_pb2.SAVING_CAUSE_CACHE, model=model, usage=usage)
+    return entry_pb2.Attempt(
+        entry_id=entry_id,
+        kind=kind,
+        outcome=entry_pb2.ATTEMPT_OUTCOME_OK,
+        model_asked=ask.model,
+        model_used=model,
+        usage_source=entry_pb2.USAGE_SOURCE_NONE,
+        counterfactuals=[saved, *_routing(ask, model, baseline_model, usage)],
+        latency_ms=ask.latency_ms(),
+        trace_id=ask.trace_id,
+    )
+
+
+def _routing(
+    ask: Ask, model: str, baseline_model: str, usage: chat_pb2.TokenUsage
+) -> Sequence[entry_pb2.Counterfactual]:
+    if not ask.automatic or not baseline_model or baseline_model == model:
+        return ()
+    return (
+        entry_pb2.Counterfactual(
+            cause=entry_pb2.SAVING_CAUSE_ROUTING,
+            model=baseline_model,
+            usage=usage,
+        ),
+    )

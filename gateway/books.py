@@ -1,0 +1,121 @@
+"""The gateway's side of the books: what was spent reaches the ledger, whatever happens."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import grpc
+from spendgate.ledger.v1 import entry_pb2
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+
+from chassis.deadline import Deadline
+from chassis.errors import RemoteError
+from gateway.ports import Services
+
+_log = logging.getLogger("gateway.books")
+
+# The ledger refused it for good: sending it again cannot help.
+_FINAL = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
+DRAIN_SECONDS_MAX = 8.0
+
+
+class Outbox(Protocol):
+    """Durable storage of what must still be booked (gateway/outbox.py)."""
+
+    async def put(self, item: ledger_pb.SettleItem | ledger_pb.RecordItem) -> int:
+        """Position of the record, once it is on disk. Raises: OutboxFull."""
+        ...
+
+    def ack(self, position: int) -> None:
+        """The ledger has it."""
+        ...
+
+    def hand_over(self, position: int) -> None:
+        """The ledger was away: the relay takes the record from here on."""
+        ...
+
+
+class Books:
+    """Settles, releases and records; work of its own goes on when a caller goes away."""
+
+    def __init__(self, services: Services, outbox: Outbox, *, settle_seconds_max: float) -> None:
+        self._services = services
+        self._outbox = outbox
+        self._settle_seconds_max = settle_seconds_max
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
+        """Books a charge, on disk first. None: the ledger is away and the outbox carries it.
+
+        Goes on to its end when the caller is cancelled.
+        """
+        return await asyncio.shield(self.spawn(self._settle(item)))
+
+    async def record(self, item: ledger_pb.RecordItem) -> entry_pb2.Entry | None:
+        """Books a row that charges nothing. None: the ledger is away and the outbox carries it.
+
+        It goes to disk only when the ledger fails: what a lost row would take with it is a
+        statistic, not money.
+        """
+        return await asyncio.shield(self.spawn(self._record(item)))
+
+    def release_soon(self, item: ledger_pb.ReleaseItem) -> None:
+        """Gives a hold back without waiting. If even that fails the hold lapses by itself."""
+        self.spawn(self._release(item))
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Runs `work` to its end, whatever becomes of the caller; drain() waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    async def drain(self) -> None:
+        """Waits for what is under way."""
+        while self._tasks:
+            done, _ = await asyncio.wait(set(self._tasks), timeout=DRAIN_SECONDS_MAX)
+            if not done:
+                _log.warning("bookings under way at the end", extra={"count": len(self._tasks)})
+                return
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("booking failed", extra={"error_type": type(error).__name__})
+
+    async def _settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
+        position = await self._outbox.put(item)
+        try:
+            settlement = await self._services.settle(item, Deadline.after(self._settle_seconds_max))
+        except Exception as error:
+            if isinstance(error, RemoteError) and error.code in _FINAL:
+                # The relay would get the same answer; it parks the record for the operator.
+                _log.error(
+                    "settlement refused", extra={"hold_id": item.hold_id, "reason": error.reason}
+                )
+            self._outbox.hand_over(position)
+            return None
+        self._outbox.ack(position)
+        return settlement
+
+    async def _record(self, item: ledger_pb.RecordItem) -> entry_pb2.Entry | None:
+        try:
+            return await self._services.record(item, Deadline.after(self._settle_seconds_max))
+        except Exception:
+            self._outbox.hand_over(await self._outbox.put(item))
+            return None
+
+    async def _release(self, item: ledger_pb.ReleaseItem) -> None:
+        try:
+            await self._services.release(item, Deadline.after(self._settle_seconds_max))
+        except Exception as error:
+            reason = error.reason if isinstance(error, RemoteError) else type(error).__name__
+            _log.warning("release failed", extra={"hold_id": item.hold_id, "reason": reason})

@@ -1,0 +1,212 @@
+"""Calls the chosen model, tries again where it may help, goes down the fallback chain."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from opentelemetry.trace import Span, SpanKind
+from spendgate.ledger.v1 import entry_pb2
+from spendgate.router.v1 import router_service_pb2 as router_pb
+
+from catalog.schema import RetryConfig
+from chassis import names
+from chassis.deadline import DeadlinePassed
+from chassis.telemetry import Telemetry, mark_failed
+from gateway import attempts
+from gateway.ask import Ask
+from gateway.errors import ProviderFailed
+from gateway.hold import OwnedHold, Unfinished
+from gateway.provider import (
+    Provider,
+    ProviderAnswer,
+    ProviderCall,
+    ProviderDelta,
+    ProviderEnd,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+
+
+@dataclass(slots=True)
+class Try:
+    """One call of one candidate."""
+
+    candidate: router_pb.Candidate
+    number: int
+    span: Span
+    error: ProviderError | None = None
+    # When the answer was whole, in nanoseconds since 1970. 0: not yet.
+    answered_ns: int = 0
+
+
+class Caller:
+    """Gets an answer from one of a decision's candidates."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        retry: RetryConfig,
+        telemetry: Telemetry,
+        new_id: Callable[[], str],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance` gives numbers from 0 to 1, for the jitter between tries."""
+        self._providers = providers
+        self._retry = retry
+        self._telemetry = telemetry
+        self._new_id = new_id
+        self._chance = chance
+
+    async def complete(self, ask: Ask, hold: OwnedHold) -> tuple[Try, ProviderAnswer]:
+        """The first whole answer; failed tries are left on the hold.
+
+        Raises: ProviderRefused; ProviderFailed after the last try; DeadlinePassed.
+        """
+        async for attempt in self._tries(ask, hold):
+            hold.unfinished = self._cancelled(ask, attempt)
+            try:
+                provider = self._providers[attempt.candidate.provider]
+                answer = await provider.complete(_call(ask, attempt), ask.deadline)
+            except ProviderUnavailable as error:
+                attempt.error = error
+                continue
+            except ProviderRefused as error:
+                attempt.error = error
+                self._note_failed(ask, hold, attempt)
+                raise
+            finally:
+                _end_if_failed(attempt)
+            attempt.answered_ns = time.time_ns()
+            return attempt, answer
+        raise self._given_up(ask, hold)
+
+    async def stream(
+        self, ask: Ask, hold: OwnedHold
+    ) -> AsyncGenerator[tuple[Try, ProviderDelta | ProviderEnd], None]:
+        """The pieces of the first answer that begins; once it has, nothing is tried again.
+
+        Raises like complete(), and ProviderFailed when the answer breaks off.
+        """
+        async for attempt in self._tries(ask, hold):
+            begun = False
+            hold.unfinished = self._cancelled(ask, attempt)
+            try:
+                provider = self._providers[attempt.candidate.provider]
+                async with aclosing(provider.stream(_call(ask, attempt), ask.deadline)) as pieces:
+                    async for piece in pieces:
+                        begun = True
+                        if isinstance(piece, ProviderEnd):
+                            attempt.answered_ns = time.time_ns()
+                        yield attempt, piece
+                return
+            except ProviderUnavailable as error:
+                attempt.error = error
+                if begun:
+                    raise ProviderFailed(error.provider, error.reason, attempt.number) from None
+            except ProviderRefused as error:
+                attempt.error = error
+                self._note_failed(ask, hold, attempt)
+                raise
+            finally:
+                _end_if_failed(attempt)
+        raise self._given_up(ask, hold)
+
+    async def _tries(self, ask: Ask, hold: OwnedHold) -> AsyncIterator[Try]:
+        """Every try the rules allow; whoever takes one sets its error before the next."""
+        number = 0
+        for candidate in (ask.decision.chosen, *ask.decision.fallbacks):
+            for again in range(self._retry.attempts_max):
+                number += 1
+                attempt = Try(candidate, number, self._open_span(ask, candidate, number))
+                yield attempt
+                error = attempt.error
+                if not isinstance(error, ProviderUnavailable):
+                    return
+                self._note_failed(ask, hold, attempt)
+                pause = self._pause_seconds(again, error)
+                last = again + 1 == self._retry.attempts_max
+                if last or not error.retryable_here or pause is None:
+                    break
+                if pause >= ask.deadline.left_seconds():
+                    break
+                await asyncio.sleep(pause)
+
+    def _pause_seconds(self, again: int, error: ProviderUnavailable) -> float | None:
+        """Exponential backoff with full jitter, or what the provider asks for.
+
+        None: it asks for longer than the operator will wait.
+        """
+        asked = error.retry_after_seconds
+        if asked is not None:
+            return asked if asked <= self._retry.retry_after_seconds_max else None
+        ceiling: float = self._retry.backoff_seconds * 2**again
+        return min(ceiling, self._retry.backoff_seconds_max) * self._chance()
+
+    def _note_failed(self, ask: Ask, hold: OwnedHold, attempt: Try) -> None:
+        hold.unfinished = None
+        reason = str(attempt.error.reason) if attempt.error is not None else ""
+        hold.attempts.append(
+            attempts.failed(
+                ask,
+                attempt.candidate,
+                number=attempt.number,
+                entry_id=self._new_id(),
+                reason=reason,
+            )
+        )
+
+    def _cancelled(self, ask: Ask, attempt: Try) -> Unfinished:
+        """A caller that goes away before anything came is noted, and charged nothing."""
+
+        async def note() -> entry_pb2.Attempt:
+            return attempts.failed(
+                ask,
+                attempt.candidate,
+                number=attempt.number,
+                entry_id=self._new_id(),
+                reason="CALLER_GONE",
+                outcome=entry_pb2.ATTEMPT_OUTCOME_CANCELLED,
+            )
+
+        return note
+
+    def _given_up(self, ask: Ask, hold: OwnedHold) -> Exception:
+        if ask.deadline.passed:
+            return DeadlinePassed()
+        last = hold.attempts[-1]
+        return ProviderFailed(last.provider, last.error_reason, len(hold.attempts))
+
+    def _open_span(self, ask: Ask, candidate: router_pb.Candidate, number: int) -> Span:
+        return self._telemetry.child(
+            f"chat {candidate.upstream_model}",
+            ask.span,
+            SpanKind.CLIENT,
+            {
+                names.GEN_AI_OPERATION: "chat",
+                names.GEN_AI_PROVIDER: candidate.provider,
+                names.GEN_AI_REQUEST_MODEL: candidate.upstream_model,
+                names.GEN_AI_REQUEST_MAX_TOKENS: candidate.output_tokens_max,
+                names.ATTEMPT_NUMBER: number,
+            },
+        )
+
+
+def _call(ask: Ask, attempt: Try) -> ProviderCall:
+    candidate = attempt.candidate
+    return ProviderCall(candidate.upstream_model, ask.prompt, candidate.output_tokens_max)
+
+
+def _end_if_failed(attempt: Try) -> None:
+    """A span whose answer is whole ends later, when its cost is known."""
+    if attempt.error is not None:
+        mark_failed(attempt.span, str(attempt.error.reason))
+    elif isinstance(sys.exception(), GeneratorExit | asyncio.CancelledError):
+        mark_failed(attempt.span, "CALLER_GONE")
+    else:
+        return
+    attempt.span.end()

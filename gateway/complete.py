@@ -1,0 +1,193 @@
+"""The saga: one request from the door to the books (ARCHITECTURE.md follows it step by step)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+
+from opentelemetry.trace import INVALID_SPAN
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.router.v1 import router_service_pb2 as router_pb
+
+from catalog.fleet import Fleet
+from chassis.deadline import Deadline
+from chassis.errors import StatusError
+from chassis.invariant import InvariantBroken
+from chassis.telemetry import Telemetry, mark_failed
+from gateway.answers import Answer, Answers
+from gateway.ask import Ask, edge_traceparent, open_ask
+from gateway.auth import Keys
+from gateway.calling import Caller
+from gateway.door import Identity
+from gateway.errors import Overloaded
+from gateway.ports import Services
+from gateway.provider import ProviderAnswer, ProviderEnd
+from gateway.settings import GatewaySettings
+from gateway.single_flight import SingleFlight
+from gateway.steps import Steps
+from gateway.streamed import Streamed
+from gateway.summary import note_on_span, summary_of
+from gateway.validate import check_request
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the saga is made of."""
+
+    settings: GatewaySettings
+    fleet: Fleet
+    services: Services
+    keys: Keys
+    steps: Steps
+    caller: Caller
+    answers: Answers
+    telemetry: Telemetry
+    new_id: Callable[[], str]
+
+
+class Completer:
+    """gateway.door.Door: what both edges call."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._under_way = 0
+        self._flights: SingleFlight[Answer] = SingleFlight()
+
+    async def authenticate(self, authorization: str | None) -> Identity:
+        """The caller behind an `authorization` header."""
+        return await self._parts.keys.identify(authorization)
+
+    async def list_models(self, deadline: Deadline) -> Sequence[router_pb.Model]:
+        """Every configured model, by name."""
+        return await self._parts.services.list_models(deadline, INVALID_SPAN)
+
+    async def complete(
+        self,
+        request: pb.CompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> pb.CompleteResponse:
+        """Answers a prompt."""
+        with self._admitted(request, identity, traceparent, deadline) as ask:
+            answer = await self._answer(ask)
+            note_on_span(ask, answer.outcome)
+            return pb.CompleteResponse(
+                choices=answer.choices, summary=summary_of(ask, answer.outcome)
+            )
+
+    async def stream(
+        self,
+        request: pb.StreamCompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        """Answers piece by piece, the summary last."""
+        with self._admitted(request, identity, traceparent, deadline) as ask:
+            await self._parts.steps.prepare_and_look_up(ask)
+            hit = await self._parts.answers.from_cache(ask)
+            if hit is None:
+                async with aclosing(self._stream_from_provider(ask)) as events:
+                    async for event in events:
+                        yield event
+                return
+            note_on_span(ask, hit.outcome)
+            for delta in hit.deltas():
+                yield pb.StreamCompleteResponse(delta=delta)
+            yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
+
+    async def _answer(self, ask: Ask) -> Answer:
+        await self._parts.steps.prepare_and_look_up(ask)
+        hit = await self._parts.answers.from_cache(ask)
+        if hit is not None:
+            return hit
+        if not ask.finding.key or ask.cache_mode != pb.CACHE_MODE_EXACT:
+            return await self._from_provider(ask)
+        place = ask.scope.SerializeToString(deterministic=True) + ask.finding.key.encode()
+        answer, led = await self._flights.join(
+            place, lambda: self._from_provider(ask), ask.deadline
+        )
+        return answer if led else await self._parts.answers.shared(ask, answer)
+
+    async def _from_provider(self, ask: Ask) -> Answer:
+        await self._parts.steps.route(ask)
+        async with self._parts.steps.hold(ask) as hold:
+            attempt, given = await self._parts.caller.complete(ask, hold)
+            return await self._parts.answers.from_provider(ask, hold, attempt, given)
+
+    async def _stream_from_provider(
+        self, ask: Ask
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        parts = self._parts
+        await parts.steps.route(ask)
+        async with parts.steps.hold(ask) as hold:
+            so_far = Streamed()
+            given: ProviderAnswer | None = None
+            async with aclosing(parts.caller.stream(ask, hold)) as pieces:
+                async for attempt, piece in pieces:
+                    if isinstance(piece, ProviderEnd):
+                        given = _whole(so_far, piece)
+                        continue
+                    if so_far.empty:
+                        ask.first_token_ms = ask.latency_ms()
+                        hold.unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                    so_far.add(piece.delta)
+                    yield pb.StreamCompleteResponse(delta=piece.delta)
+            if given is None:
+                raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
+            answer = await parts.answers.from_provider(ask, hold, attempt, given)
+            note_on_span(ask, answer.outcome)
+            yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+
+    @contextmanager
+    def _admitted(
+        self,
+        request: pb.CompleteRequest | pb.StreamCompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> Iterator[Ask]:
+        """A request that may come in: within limits, checked, its root span open."""
+        parts = self._parts
+        if self._under_way >= parts.settings.requests_max:
+            raise Overloaded(parts.settings.requests_max)
+        check_request(request, parts.settings.prompt_bytes_max)
+        ask = open_ask(
+            request,
+            identity,
+            traceparent=edge_traceparent(
+                traceparent, parts.settings.trace_ratio, parts.settings.trust_incoming_traces
+            ),
+            deadline=deadline.sooner(parts.fleet.config.timeouts.request_seconds),
+            telemetry=parts.telemetry,
+            cache=parts.fleet.config.cache,
+            new_id=parts.new_id,
+        )
+        self._under_way += 1
+        try:
+            yield ask
+        except BaseException as error:
+            mark_failed(ask.span, _kind_of(error))
+            raise
+        finally:
+            self._under_way -= 1
+            ask.span.end()
+
+
+def _whole(so_far: Streamed, end: ProviderEnd) -> ProviderAnswer:
+    return ProviderAnswer(
+        choices=so_far.choices(),
+        usage=end.usage,
+        usage_impossible=end.usage_impossible,
+        response_model=end.response_model,
+        response_id=end.response_id,
+        service_tier=end.service_tier,
+    )
+
+
+def _kind_of(error: BaseException) -> str:
+    """A word for the span: the status's name or the exception's, never its text."""
+    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+        return "CALLER_GONE"
+    return str(error) if isinstance(error, StatusError) else type(error).__name__

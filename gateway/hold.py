@@ -1,0 +1,94 @@
+"""A hold as something owned: whoever takes it resolves it, on every way out.
+
+Leaving the block settles what was used or releases the rest; nobody calls for it by hand.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from spendgate.ledger.v1 import entry_pb2, hold_pb2
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+
+from chassis.errors import RemoteError
+from gateway.ask import Ask
+from gateway.books import Books
+from gateway.errors import from_service
+from gateway.ports import Services
+
+# Counts what a call under way has used so far; None when it brought nothing.
+Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
+
+
+class OwnedHold:
+    """A hold under way and the attempts made under it."""
+
+    def __init__(self, hold: hold_pb2.Hold, books: Books, traceparent: str) -> None:
+        self.hold = hold
+        self.attempts: list[entry_pb2.Attempt] = []
+        # Set while a call is under way whose use is not known yet.
+        self.unfinished: Unfinished | None = None
+        self._books = books
+        self._traceparent = traceparent
+        self._resolved = False
+
+    async def confirm(self) -> ledger_pb.Settlement | None:
+        """Charges the attempts. None: the ledger is away and the outbox carries it.
+
+        Goes on to its end when the caller is cancelled. Raises: OutboxFull.
+        """
+        self._resolved = True
+        return await self._books.settle(self._settle_item())
+
+    def leave(self) -> None:
+        """The way out of the block: resolves what is not resolved yet, without waiting."""
+        if self._resolved:
+            return
+        self._resolved = True
+        if self.unfinished is not None:
+            self._books.spawn(self._settle_unfinished(self.unfinished))
+        else:
+            self._books.release_soon(self._release_item())
+
+    async def _settle_unfinished(self, unfinished: Unfinished) -> None:
+        attempt = await unfinished()
+        if attempt is None:
+            self._books.release_soon(self._release_item())
+            return
+        self.attempts.append(attempt)
+        await self._books.settle(self._settle_item())
+
+    def _settle_item(self) -> ledger_pb.SettleItem:
+        return ledger_pb.SettleItem(
+            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self.attempts
+        )
+
+    def _release_item(self) -> ledger_pb.ReleaseItem:
+        return ledger_pb.ReleaseItem(
+            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self.attempts
+        )
+
+
+@asynccontextmanager
+async def held(
+    ask: Ask, services: Services, books: Books, item: ledger_pb.ReserveItem
+) -> AsyncIterator[OwnedHold]:
+    """Takes the hold that `item` describes and resolves it at the end of the block.
+
+    Raises: what from_service("ledger", ...) makes of a refusal.
+    """
+    try:
+        hold = await services.reserve(item, ask.deadline)
+    except asyncio.CancelledError:
+        # The ledger may have taken it all the same.
+        books.release_soon(ledger_pb.ReleaseItem(hold_id=item.hold_id))
+        raise
+    except Exception as error:
+        if not isinstance(error, RemoteError) or not error.reason:
+            books.release_soon(ledger_pb.ReleaseItem(hold_id=item.hold_id))
+        raise from_service("ledger", error) from None
+    owned = OwnedHold(hold, books, ask.traceparent)
+    try:
+        yield owned
+    finally:
+        owned.leave()

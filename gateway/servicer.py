@@ -1,0 +1,47 @@
+"""The gRPC edge: proto in, the door, proto out."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
+
+from chassis.calls import current_call
+from gateway.complete import Completer
+from gateway.door import Identity
+from gateway.errors import KeyInvalid
+
+SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
+# The saga opens the request's root span itself, at both edges alike.
+OWN_SPAN_METHODS = frozenset({f"/{SERVICE_NAME}/Complete", f"/{SERVICE_NAME}/StreamComplete"})
+
+
+class GatewayServicer(pb_grpc.GatewayServiceServicer):
+    """spendgate.gateway.v1.GatewayService."""
+
+    def __init__(self, door: Completer) -> None:
+        self._door = door
+
+    async def Complete(self, request: pb.CompleteRequest, _: Any) -> pb.CompleteResponse:  # noqa: N802  # grpc's name
+        """Answers a prompt."""
+        call = current_call()
+        return await self._door.complete(
+            request, _identity(call.caller), call.traceparent, call.deadline
+        )
+
+    async def StreamComplete(  # noqa: N802  # grpc's name
+        self, request: pb.StreamCompleteRequest, _: Any
+    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+        """Answers a prompt piece by piece."""
+        call = current_call()
+        events = self._door.stream(request, _identity(call.caller), call.traceparent, call.deadline)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+
+def _identity(caller: object) -> Identity:
+    if not isinstance(caller, Identity):
+        raise KeyInvalid
+    return caller

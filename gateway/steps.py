@@ -1,0 +1,176 @@
+"""The saga's steps up to the provider: count and look up, route, set money aside."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from google.protobuf import duration_pb2
+from spendgate.cache.v1 import cache_service_pb2 as cache_pb
+from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+from spendgate.router.v1 import router_service_pb2 as router_pb
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
+
+from catalog.fleet import Fleet
+from catalog.price import worst_usage
+from catalog.prices import UnknownModel
+from catalog.schema import AUTO
+from catalog.usage import BUCKETS
+from chassis import names
+from chassis.errors import RemoteError
+from gateway.ask import Ask, needs_of
+from gateway.books import Books
+from gateway.errors import ModelUnpriced, from_service
+from gateway.hold import OwnedHold, held
+from gateway.ports import Services
+from gateway.settings import GatewaySettings
+
+HOLD_SECONDS_MAX = 3600
+# A vendor that publishes no vocabulary may read half as many tokens again (Claude from 4.7 on
+# against o200k_base: up to 1.46 on published samples).
+OTHER_VENDOR_NUMERATOR, OTHER_VENDOR_DENOMINATOR = 3, 2
+PERMILLE = 1000
+
+
+class Steps:
+    """Each step writes what it found into the Ask."""
+
+    def __init__(
+        self,
+        services: Services,
+        books: Books,
+        fleet: Fleet,
+        settings: GatewaySettings,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._services = services
+        self._books = books
+        self._fleet = fleet
+        self._settings = settings
+        self._new_id = new_id
+
+    async def prepare_and_look_up(self, ask: Ask) -> None:
+        """Counts the prompt and looks for an answer, both at once.
+
+        Raises: what the tokenizer refuses, under the gateway's domain. The cache never fails a
+        request: whatever keeps it from answering is a miss.
+        """
+        finding = asyncio.ensure_future(self._look_up(ask))
+        try:
+            ask.prepared = await self._services.prepare(
+                tokenizer_pb.PrepareItem(
+                    traceparent=ask.traceparent,
+                    model=self._counted_as(ask.model),
+                    prompt=ask.prompt,
+                ),
+                ask.deadline,
+            )
+        except Exception as error:
+            finding.cancel()
+            raise from_service("tokenizer", error) from None
+        except BaseException:
+            finding.cancel()
+            raise
+        ask.finding = await finding
+        outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
+        ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
+
+    async def route(self, ask: Ask) -> None:
+        """Picks the model and the fallback chain.
+
+        Raises: the router's refusals under the gateway's domain; ModelUnpriced.
+        """
+        sampling = ask.prompt.sampling
+        item = router_pb.RouteItem(
+            traceparent=ask.traceparent,
+            tenant=ask.attribution.tenant,
+            feature=ask.attribution.feature,
+            model=ask.model,
+            input_tokens=max(1, ask.prepared.input.tokens),
+            output_tokens_max=sampling.output_tokens_max,
+            needs=needs_of(ask.prompt),
+            choice_count=sampling.choice_count or 1,
+        )
+        if ask.cost_max_nanos is not None:
+            item.cost_max_nanos = ask.cost_max_nanos
+        try:
+            decision = await self._services.route(item, ask.deadline)
+        except Exception as error:
+            raise from_service("router", error) from None
+        if not decision.chosen.HasField("worst_case_nanos"):
+            raise ModelUnpriced(decision.chosen.model)
+        priced = [each for each in decision.fallbacks if each.HasField("worst_case_nanos")]
+        del decision.fallbacks[:]
+        decision.fallbacks.extend(priced)
+        ask.decision = decision
+        reason = router_pb.RouteReason.Name(decision.reason).removeprefix("ROUTE_REASON_")
+        ask.span.set_attribute(names.ROUTE_REASON, reason)
+
+    def hold(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
+        """The money for the dearest candidate, held while the block runs."""
+        seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
+        candidates = (ask.decision.chosen, *ask.decision.fallbacks)
+        item = ledger_pb.ReserveItem(
+            traceparent=ask.traceparent,
+            hold_id=self._new_id(),
+            request_id=ask.request_id,
+            attribution=ask.attribution,
+            worst_cases=[self._worst_case(ask, each) for each in candidates],
+            hold_duration=duration_pb2.Duration(
+                seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
+            ),
+        )
+        return held(ask, self._services, self._books, item)
+
+    async def _look_up(self, ask: Ask) -> cache_pb.Finding:
+        if ask.cache_mode == pb.CACHE_MODE_OFF:
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE)
+        item = cache_pb.LookupItem(
+            traceparent=ask.traceparent, scope=ask.scope, model=ask.model, prompt=ask.prompt
+        )
+        try:
+            finding = await self._services.lookup(
+                item, ask.deadline.sooner(self._settings.cache_seconds_max)
+            )
+        except Exception as error:
+            if isinstance(error, RemoteError) and error.reason == "SCOPE_INVALID":
+                raise from_service("cache", error) from None
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_BYPASSED)
+        if ask.cache_mode == pb.CACHE_MODE_REFRESH:
+            finding.ClearField("answer")
+            finding.outcome = cache_pb.OUTCOME_MISS
+        return finding
+
+    def _counted_as(self, model: str) -> str:
+        """The name that tells the vocabulary: what "auto" is counted as is the baseline."""
+        name = (self._fleet.config.baseline_model or model) if model == AUTO else model
+        try:
+            configured = self._fleet.config.models[self._fleet.book.name_of(name)]
+        except UnknownModel:
+            return model
+        if configured.priced_as is not None:
+            return configured.priced_as.partition("/")[2]
+        return configured.upstream_model or name
+
+    def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
+        count = ask.prepared.input
+        tokens = count.tokens + -(-count.tokens * count.error_bound_permille // PERMILLE)
+        if self._vendor(candidate.model) != self._vendor(ask.model):
+            tokens = -(-tokens * OTHER_VENDOR_NUMERATOR // OTHER_VENDOR_DENOMINATOR)
+        usage = worst_usage(
+            tokens + self._settings.hold_tokens_margin,
+            candidate.output_tokens_max,
+            ask.prompt.sampling.choice_count or 1,
+        )
+        held_tokens = {bucket: getattr(usage, bucket) for bucket in BUCKETS}
+        return ledger_pb.WorstCase(model=candidate.model, usage=chat_pb2.TokenUsage(**held_tokens))
+
+    def _vendor(self, model: str) -> str:
+        """Models of one vendor count alike."""
+        name = (self._fleet.config.baseline_model or model) if model == AUTO else model
+        try:
+            configured = self._fleet.config.models[self._fleet.book.name_of(name)]
+        except UnknownModel:
+            return ""
+        return (configured.priced_as or configured.provider).partition("/")[0]

@@ -1,0 +1,86 @@
+"""What the door itself checks of a request; the tokenizer checks messages and tools."""
+
+import math
+from collections.abc import Iterator
+
+from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+
+from chassis.errors import FieldViolation, InvalidFields
+
+NAME_BYTES_MAX = 128
+MODEL_BYTES_MAX = 256
+TAGS_MAX = 16
+TAG_NAME_BYTES_MAX = 64
+TAG_VALUE_BYTES_MAX = 128
+OUTPUT_TOKENS_MAX = 10**9
+CHOICES_MAX = 16
+STOPS_MAX = 16
+_REASON = "REQUEST_INVALID"
+
+
+def check_request(
+    request: pb.CompleteRequest | pb.StreamCompleteRequest, prompt_bytes_max: int
+) -> None:
+    """Raises: InvalidFields with every violation; none quotes what was sent."""
+    # First and alone: what is too large is not looked at any further.
+    if request.prompt.ByteSize() > prompt_bytes_max:
+        raise InvalidFields(
+            _REASON, FieldViolation("prompt", f"takes at most {prompt_bytes_max} bytes")
+        )
+    violations = [
+        *_of_model(request.model),
+        *_of_sampling(request.prompt.sampling),
+        *_of_options(request.options),
+    ]
+    if not request.prompt.messages:
+        violations.append(FieldViolation("prompt.messages", "needs at least one message"))
+    if isinstance(request, pb.StreamCompleteRequest) and request.prompt.sampling.choice_count > 1:
+        violations.append(
+            FieldViolation("prompt.sampling.choice_count", "a stream draws one answer only")
+        )
+    if violations:
+        raise InvalidFields(_REASON, *violations)
+
+
+def _of_model(model: str) -> Iterator[FieldViolation]:
+    if not model:
+        yield FieldViolation("model", "is required: a configured model's name, or auto")
+    elif len(model.encode()) > MODEL_BYTES_MAX:
+        yield FieldViolation("model", f"takes at most {MODEL_BYTES_MAX} bytes")
+
+
+def _of_sampling(sampling: chat_pb2.Sampling) -> Iterator[FieldViolation]:
+    bounds: tuple[tuple[str, float, float], ...] = (
+        ("temperature", 0, 2),
+        ("output_tokens_max", 1, OUTPUT_TOKENS_MAX),
+        ("choice_count", 1, CHOICES_MAX),
+        ("presence_penalty", -2, 2),
+        ("frequency_penalty", -2, 2),
+    )
+    for name, low, high in bounds:
+        if sampling.HasField(name):
+            value = getattr(sampling, name)
+            if not math.isfinite(value) or not low <= value <= high:
+                yield FieldViolation(f"prompt.sampling.{name}", f"is between {low} and {high}")
+    if sampling.HasField("top_p") and not 0 < sampling.top_p <= 1:
+        yield FieldViolation("prompt.sampling.top_p", "is above 0 and at most 1")
+    if len(sampling.stop) > STOPS_MAX:
+        yield FieldViolation("prompt.sampling.stop", f"takes at most {STOPS_MAX} texts")
+
+
+def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
+    for name in ("feature", "user", "project", "session"):
+        if len(getattr(options, name).encode()) > NAME_BYTES_MAX:
+            yield FieldViolation(f"options.{name}", f"takes at most {NAME_BYTES_MAX} bytes")
+    if len(options.tags) > TAGS_MAX:
+        yield FieldViolation("options.tags", f"takes at most {TAGS_MAX} tags")
+    for name, value in options.tags.items():
+        if not 0 < len(name.encode()) <= TAG_NAME_BYTES_MAX:
+            yield FieldViolation("options.tags", f"names have 1 to {TAG_NAME_BYTES_MAX} bytes")
+        if len(value.encode()) > TAG_VALUE_BYTES_MAX:
+            yield FieldViolation("options.tags", f"values have at most {TAG_VALUE_BYTES_MAX} bytes")
+    if options.HasField("cost_max_nanos") and options.cost_max_nanos < 1:
+        yield FieldViolation("options.cost_max_nanos", "is at least 1")
+    if options.cache_mode not in pb.CacheMode.values():
+        yield FieldViolation("options.cache_mode", "is not a mode this gateway knows")
