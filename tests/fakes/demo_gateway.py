@@ -7,7 +7,7 @@ from cli.demo_outcome import Outcome, Source
 
 
 class Gateway:
-    """Answers every request as a provider would; `twice` names sessions that spoke twice at once."""
+    """Answers as a provider would; `twice` names sessions that spoke twice at once."""
 
     def __init__(self) -> None:
         self.asks: list[Ask] = []
