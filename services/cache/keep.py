@@ -15,6 +15,7 @@ from services.cache.value import pack
 
 TTL_SECONDS_MAX = 90 * 24 * 3600
 CHOICES_MAX = 16
+NANOS = 10**9  # in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,10 @@ class Keep:
 
     def _ttl_ms(self, item: pb.StoreItem) -> int:
         if item.HasField("ttl"):
-            if not 1 <= item.ttl.seconds + item.ttl.nanos / 1e9 <= TTL_SECONDS_MAX:
+            nanos = item.ttl.seconds * NANOS + item.ttl.nanos
+            if not NANOS <= nanos <= TTL_SECONDS_MAX * NANOS:
                 raise TtlInvalid(item.ttl.seconds, TTL_SECONDS_MAX)
-            return item.ttl.seconds * 1_000 + item.ttl.nanos // 1_000_000
+            return nanos // 1_000_000
         kind = item.ttl_class or pb.TTL_CLASS_EXACT
         if kind not in self._ttl_seconds:
             raise InvalidFields(
