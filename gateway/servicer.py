@@ -23,14 +23,14 @@ class GatewayServicer(pb_grpc.GatewayServiceServicer):
     def __init__(self, door: Completer) -> None:
         self._door = door
 
-    async def Complete(self, request: pb.CompleteRequest, _: Any) -> pb.CompleteResponse:  # noqa: N802  # grpc's name
+    async def Complete(self, request: pb.CompleteRequest, _: Any) -> pb.CompleteResponse:
         """Answers a prompt."""
         call = current_call()
         return await self._door.complete(
             request, _identity(call.caller), call.traceparent, call.deadline
         )
 
-    async def StreamComplete(  # noqa: N802  # grpc's name
+    async def StreamComplete(
         self, request: pb.StreamCompleteRequest, _: Any
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
         """Answers a prompt piece by piece."""
