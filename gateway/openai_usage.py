@@ -52,6 +52,7 @@ def render_usage(usage: chat_pb2.TokenUsage) -> dict[str, Any]:
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {
             "cached_tokens": usage.cached_input_tokens,
+            "cache_write_tokens": cache_writes,
             "audio_tokens": usage.audio_input_tokens,
         },
         "completion_tokens_details": {

@@ -74,10 +74,11 @@ class SseParser:
 
     def _line(self, line: bytes, events: list[bytes]) -> None:
         if not line:
-            if self._data:
-                events.append(b"\n".join(self._data))
-                self._data = []
-                self._data_bytes = 0
+            # An event without data is none: some servers send them to keep the line awake.
+            if event := b"\n".join(self._data):
+                events.append(event)
+            self._data = []
+            self._data_bytes = 0
             return
         name, _, value = line.partition(b":")
         if name == b"data":
