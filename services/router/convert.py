@@ -1,0 +1,104 @@
+"""Between the contract's messages and the rules' values."""
+
+from collections.abc import Iterable
+
+from spendgate.router.v1 import router_service_pb2 as pb
+
+from catalog.models import ModelCard
+from catalog.price import RATE_NAMES, ModelPrice
+from catalog.schema import Capability
+from services.router.choose import Candidate, Decision, Ground, Reason, Want
+
+# Models left out that a decision names; its explanation counts all.
+EXCLUSIONS_NAMED_MAX = 64
+
+CAPABILITIES = {
+    pb.CAPABILITY_TOOLS: Capability.TOOLS,
+    pb.CAPABILITY_VISION: Capability.VISION,
+    pb.CAPABILITY_AUDIO: Capability.AUDIO,
+    pb.CAPABILITY_JSON_SCHEMA: Capability.JSON_SCHEMA,
+    pb.CAPABILITY_REASONING: Capability.REASONING,
+}
+_CAPABILITY_NUMBERS = {capability: number for number, capability in CAPABILITIES.items()}
+_REASONS = {
+    Reason.FIXED: pb.ROUTE_REASON_FIXED,
+    Reason.CHEAPEST_CAPABLE: pb.ROUTE_REASON_CHEAPEST_CAPABLE,
+}
+_GROUNDS = {
+    Ground.RETIRED: pb.EXCLUSION_REASON_RETIRED,
+    Ground.NOT_ROUTABLE: pb.EXCLUSION_REASON_NOT_ROUTABLE,
+    Ground.CAPABILITY: pb.EXCLUSION_REASON_CAPABILITY,
+    Ground.CONTEXT_WINDOW: pb.EXCLUSION_REASON_CONTEXT_WINDOW,
+    Ground.OUTPUT_LIMIT: pb.EXCLUSION_REASON_OUTPUT_LIMIT,
+    Ground.UNPRICED: pb.EXCLUSION_REASON_UNPRICED,
+    Ground.COST_MAX: pb.EXCLUSION_REASON_COST_MAX,
+}
+
+
+def want_of(item: pb.RouteItem) -> Want:
+    """What a checked item asks for."""
+    return Want(
+        model=item.model,
+        input_tokens=item.input_tokens,
+        output_tokens_max=item.output_tokens_max or None,
+        needs=frozenset(CAPABILITIES[need] for need in item.needs),
+        cost_max_nanos=item.cost_max_nanos if item.HasField("cost_max_nanos") else None,
+        choice_count=item.choice_count or 1,
+    )
+
+
+def to_decision(decision: Decision) -> pb.Decision:
+    """The decision as the contract has it."""
+    return pb.Decision(
+        chosen=_candidate(decision.chosen),
+        fallbacks=[_candidate(each) for each in decision.fallbacks],
+        reason=_REASONS[decision.reason],
+        explanation=decision.explanation,
+        exclusions=[
+            pb.Exclusion(model=each.model, reason=_GROUNDS[each.ground], detail=each.detail)
+            for each in decision.exclusions[:EXCLUSIONS_NAMED_MAX]
+        ],
+        baseline_model=decision.baseline_model or "",
+    )
+
+
+def to_model(card: ModelCard, price: ModelPrice | None) -> pb.Model:
+    """A configured model with its price; None stands for an unknown one."""
+    status = pb.PRICE_STATUS_UNPRICED if price is None else pb.PRICE_STATUS_PRICED
+    return pb.Model(
+        model=card.name,
+        provider=card.provider,
+        upstream_model=card.upstream_model,
+        capabilities=_numbers(card.capabilities or ()),
+        context_window_tokens=card.context_window_tokens or 0,
+        output_tokens_max=card.output_tokens_max or 0,
+        price_status=status,
+        price=None if price is None else _price(price),
+        aliases=card.aliases,
+        routable=card.routable,
+    )
+
+
+def _candidate(candidate: Candidate) -> pb.Candidate:
+    return pb.Candidate(
+        model=candidate.card.name,
+        provider=candidate.card.provider,
+        upstream_model=candidate.card.upstream_model,
+        expected_cost_nanos=candidate.expected_nanos,
+        worst_case_nanos=candidate.worst_nanos,
+        output_tokens_max=candidate.output_tokens_max,
+        price_version=candidate.price_version,
+    )
+
+
+def _price(price: ModelPrice) -> pb.Price:
+    message = pb.Price(
+        price_version=price.version, **{name: getattr(price.rates, name) for name in RATE_NAMES}
+    )
+    if price.start is not None:
+        message.start_time.FromDatetime(price.start)
+    return message
+
+
+def _numbers(capabilities: Iterable[Capability]) -> "list[pb.Capability]":
+    return sorted(_CAPABILITY_NUMBERS[capability] for capability in capabilities)

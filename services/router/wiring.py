@@ -1,0 +1,30 @@
+"""Puts the router together: the only file that names concrete classes."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from spendgate.router.v1 import router_service_pb2_grpc as rpc
+
+from catalog.fleet import load_fleet
+from chassis.server import Outfit, Room
+from services.router.errors import TABLE
+from services.router.servicer import RouterServicer
+from services.router.settings import RouterSettings
+
+SERVICE_NAME = "spendgate.router.v1.RouterService"
+
+
+async def build(settings: RouterSettings, outfit: Outfit) -> Room:
+    """The router over the fleet file. Raises ConfigError when that cannot be used."""
+    fleet = await asyncio.to_thread(load_fleet, settings.config)
+    outfit.health.part("models").ok()
+    return Room(
+        servicers=[
+            (
+                rpc.add_RouterServiceServicer_to_server,
+                RouterServicer(fleet, lambda: datetime.now(UTC)),
+            )
+        ],
+        service_names=[SERVICE_NAME],
+        errors=TABLE,
+    )
