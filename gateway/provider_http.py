@@ -1,5 +1,6 @@
 """HTTP to providers: one pool of connections, everything bounded, errors in fixed words."""
 
+import io
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from gateway.provider import (
 
 RETRY_AFTER_SECONDS_MAX = 3_600.0
 _ERROR_BYTES_MAX = 64 * 2**10
+_WRITTEN_AT_ONCE_BYTES_MAX = 64 * 2**10
 _POOL_IDLE_SECONDS_MAX = 15.0
 
 # A proxy gave up waiting: the work behind it may have been done.
@@ -115,7 +117,7 @@ class ProviderHttp:
         )
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+                url, data=_in_pieces(body), headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 try:
                     if not 200 <= response.status < 300:
@@ -169,6 +171,11 @@ class ProviderHttp:
             http_status=status,
             retry_after_seconds=retry_after_seconds(response.headers, self._now()),
         )
+
+
+def _in_pieces(body: bytes) -> bytes | io.BytesIO:
+    # Written at once, a large body would hold the loop up.
+    return body if len(body) <= _WRITTEN_AT_ONCE_BYTES_MAX else io.BytesIO(body)
 
 
 async def read_at_most(response: aiohttp.ClientResponse, bytes_max: int) -> bytes | None:

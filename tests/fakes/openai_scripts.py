@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -307,7 +308,10 @@ async def _redirect(_: Turn) -> web.StreamResponse:
 
 async def _bomb(_: Turn) -> web.StreamResponse:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
-    return web.Response(body=gzip.compress(bytes(BOMB_BYTES), 9), headers=headers)
+    packer = zlib.compressobj(9, wbits=31)
+    zeros = bytes(2**20)
+    packed = b"".join(packer.compress(zeros) for _ in range(BOMB_BYTES // len(zeros)))
+    return web.Response(body=packed + packer.flush(), headers=headers)
 
 
 async def _packed(turn: Turn) -> web.StreamResponse:

@@ -15,6 +15,7 @@ import json
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -45,6 +46,7 @@ class OpenAIUpstream:
     # Callers that hung up before their answer was whole.
     hung_up: Counter[str] = field(default_factory=Counter)
     connections: set[int] = field(default_factory=set)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
 
     @property
@@ -71,6 +73,15 @@ class OpenAIUpstream:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Waits until something that this server saw makes `true` so."""
+        async with self._news:
+            await self._news.wait_for(true)
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
     async def __aenter__(self) -> Self:
         return await self.start()
 
@@ -84,12 +95,14 @@ class OpenAIUpstream:
         self.calls[model] += 1
         peer = request.transport.get_extra_info("peername") if request.transport else None
         self.connections.add(peer[1] if peer else 0)
+        await self._tell()
         script = self.script.get(model, model).partition(":")[0]
         play = SCRIPTS.get(script, happy)
         try:
             return await play(Turn(request, body, self.calls[model], script))
         except (asyncio.CancelledError, ConnectionError):
             self.hung_up[model] += 1
+            await self._tell()
             raise
 
     async def _control_seen(self, _: web.Request) -> web.Response:
