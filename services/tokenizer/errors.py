@@ -1,0 +1,40 @@
+"""Why the tokenizer refuses, and how each refusal looks from outside."""
+
+import grpc
+
+from chassis.errors import ErrorStatus, ErrorTable, FieldViolation, InvalidFields
+
+DOMAIN = "tokenizer.spendgate"
+
+
+class TextTooLarge(Exception):
+    """The texts of an item are over their limit together."""
+
+    def __init__(self, field: str, text_bytes: int, text_bytes_max: int) -> None:
+        super().__init__(f"{text_bytes} bytes of text, at most {text_bytes_max} are taken")
+        self.field = field
+        self.text_bytes = text_bytes
+        self.text_bytes_max = text_bytes_max
+
+
+def model_invalid(description: str) -> InvalidFields:
+    """The item's model is missing or no name."""
+    return InvalidFields("MODEL_INVALID", FieldViolation("model", description))
+
+
+def prompt_invalid(field: str, description: str) -> InvalidFields:
+    """One field of the item's prompt breaks a rule."""
+    return InvalidFields("PROMPT_INVALID", FieldViolation(field, description))
+
+
+def _text_too_large(error: TextTooLarge) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "TEXT_TOO_LARGE",
+        str(error),
+        {"textBytes": str(error.text_bytes), "textBytesMax": str(error.text_bytes_max)},
+        violations=(FieldViolation(error.field, f"is over {error.text_bytes_max} bytes"),),
+    )
+
+
+ERRORS = ErrorTable(DOMAIN, {TextTooLarge: _text_too_large})

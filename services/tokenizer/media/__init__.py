@@ -1,0 +1,1 @@
+"""What pictures and sound cost in tokens."""

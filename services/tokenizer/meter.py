@@ -1,0 +1,72 @@
+"""Measures the parts of one prompt for one model, and adds them up."""
+
+from typing import Final
+
+from services.tokenizer.estimate import Ratios, estimate
+from services.tokenizer.models import Model
+from services.tokenizer.vocabulary import Checkpoint, Vocabulary, no_checkpoint
+
+# For int32 on the wire; an estimate that may be off a hundredfold says nothing more anyway.
+BOUND_PERMILLE_MAX: Final = 100_000
+
+
+class Tally:
+    """A sum of token counts that knows how far it may be off."""
+
+    __slots__ = ("_off", "estimated", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.estimated = False
+        self._off = 0  # in thousandths of a token
+
+    def add(self, tokens: int, bound_permille: int = 0) -> None:
+        """Adds a count; one with a bound above 0 is an estimate."""
+        self.tokens += tokens
+        if bound_permille:
+            self.estimated = True
+            self._off += tokens * bound_permille
+
+    def include(self, other: "Tally") -> None:
+        """Adds another sum."""
+        self.tokens += other.tokens
+        self.estimated = self.estimated or other.estimated
+        self._off += other._off
+
+    @property
+    def bound_permille(self) -> int:
+        """The real number is expected within this share of `tokens`; 0 when exact."""
+        if not self.tokens:
+            return 0
+        return min(-(-self._off // self.tokens), BOUND_PERMILLE_MAX)
+
+
+class Meter:
+    """Counts texts as one model reads them. `checkpoint` may end a long count by raising."""
+
+    __slots__ = ("_checkpoint", "_ratios", "_vocabulary", "model")
+
+    def __init__(
+        self,
+        model: Model,
+        vocabulary: Vocabulary,
+        ratios: Ratios,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> None:
+        self.model = model
+        self._vocabulary = vocabulary
+        self._ratios = ratios
+        self._checkpoint = checkpoint
+
+    def text(self, text: str, tally: Tally, bound_permille: int = 0) -> None:
+        """Adds the tokens of `text`. A bound says that the text is not what the model reads."""
+        tokens = self._vocabulary.count(text, self._checkpoint)
+        family = self.model.family
+        if family is not None:
+            tokens, bound = estimate(text, tokens, self.model.name, family, self._ratios)
+            bound_permille = max(bound, bound_permille)
+        tally.add(tokens, bound_permille)
+
+    def word(self, word: str, tally: Tally) -> None:
+        """Adds the tokens of one of a few fixed words."""
+        tally.add(self._vocabulary.count_word(word))

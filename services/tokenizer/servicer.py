@@ -1,0 +1,129 @@
+"""TokenizerService: proto in, a verb, proto out."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import grpc
+from opentelemetry.trace import Span
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
+from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
+
+from chassis import names
+from chassis.batch import Live, answer_batch
+from services.tokenizer import limits
+from services.tokenizer.convert import (
+    count_of,
+    count_result,
+    method_name,
+    prepare_result,
+    prepared_of,
+)
+from services.tokenizer.count import count
+from services.tokenizer.errors import ERRORS
+from services.tokenizer.estimate import Ratios
+from services.tokenizer.meter import Meter
+from services.tokenizer.models import model_of
+from services.tokenizer.prepare import prepare
+from services.tokenizer.vocabulary import Checkpoint, Vocabularies
+from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
+
+# A message or a piece of one takes about as long to walk over as this much text to count.
+_STEP_BYTES: Final = 256
+# The steps of a smaller prompt are not worth adding up.
+_TINY_BYTES: Final = 1024
+
+
+class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
+    """Counts; holds no text beyond the call."""
+
+    def __init__(self, vocabularies: Vocabularies, ratios: Ratios, workers: Workers) -> None:
+        self._vocabularies = vocabularies
+        self._ratios = ratios
+        self._workers = workers
+
+    async def Count(  # the contract's name
+        self, request: pb.CountRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CountResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.count", errors=ERRORS, handle=self._count_all
+        )
+        return pb.CountResponse(results=[count_result(outcome) for outcome in outcomes])
+
+    async def Prepare(  # the contract's name
+        self, request: pb.PrepareRequest, context: grpc.aio.ServicerContext
+    ) -> pb.PrepareResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.prepare", errors=ERRORS, handle=self._prepare_all
+        )
+        return pb.PrepareResponse(results=[prepare_result(outcome) for outcome in outcomes])
+
+    async def _count_all(
+        self, live: list[Live[pb.CountItem]]
+    ) -> Sequence[pb.TokenCount | Exception]:
+        outcomes = await self._workers.run(
+            [
+                Job(each.item.ByteSize(), each.deadline, partial(self._count, each.item))
+                for each in live
+            ]
+        )
+        for each, outcome in zip(live, outcomes, strict=True):
+            if isinstance(outcome, pb.TokenCount):
+                _tell_count(each.span, each.item.model, outcome)
+        return outcomes
+
+    async def _prepare_all(
+        self, live: list[Live[pb.PrepareItem]]
+    ) -> Sequence[pb.Prepared | Exception]:
+        outcomes = await self._workers.run(
+            [
+                Job(_work_bytes(each.item), each.deadline, partial(self._prepare, each.item))
+                for each in live
+            ]
+        )
+        for each, outcome in zip(live, outcomes, strict=True):
+            if isinstance(outcome, pb.Prepared):
+                _tell_count(each.span, each.item.model, outcome.input)
+                _tell_segments(each.span, outcome.segments)
+        return outcomes
+
+    def _count(self, item: pb.CountItem, checkpoint: Checkpoint) -> pb.TokenCount:
+        meter = self._meter(item.model, checkpoint)
+        return count_of(meter.model, count(item.text, meter))
+
+    def _prepare(self, item: pb.PrepareItem, checkpoint: Checkpoint) -> pb.Prepared:
+        meter = self._meter(item.model, checkpoint)
+        return prepared_of(meter.model, prepare(item.prompt, meter))
+
+    def _meter(self, name: str, checkpoint: Checkpoint) -> Meter:
+        limits.check_model(name)
+        model = model_of(name)
+        return Meter(model, self._vocabularies[model.encoding], self._ratios, checkpoint)
+
+
+def _work_bytes(item: pb.PrepareItem) -> int:
+    """How much work the item is, in bytes of plain text."""
+    size = item.ByteSize()
+    if not _TINY_BYTES < size <= SLICE_BYTES_MAX:
+        return size
+    steps = sum(
+        1 + len(message.parts) + len(message.tool_calls) for message in item.prompt.messages
+    )
+    return size + steps * _STEP_BYTES
+
+
+def _tell_count(span: Span, model: str, count: pb.TokenCount) -> None:
+    if span.is_recording():
+        span.set_attribute(names.GEN_AI_REQUEST_MODEL, model)
+        span.set_attribute(names.GEN_AI_INPUT_TOKENS, count.tokens)
+        span.set_attribute(names.COUNT_METHOD, method_name(count.method))
+
+
+def _tell_segments(span: Span, segments: pb.Segments) -> None:
+    if span.is_recording():
+        span.set_attribute(names.TOKENS_SYSTEM, segments.system_tokens)
+        span.set_attribute(names.TOKENS_TOOLS, segments.tools_tokens)
+        span.set_attribute(names.TOKENS_HISTORY, segments.history_tokens)
+        span.set_attribute(names.TOKENS_NEW, segments.new_tokens)
