@@ -1,0 +1,1 @@
+"""The rules of the books: pure, without clock, IO or database."""

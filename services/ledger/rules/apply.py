@@ -1,0 +1,43 @@
+"""From a command to its verb, and from many commands to many outcomes."""
+
+from collections.abc import Iterable, Sequence
+
+from services.ledger.rules.books import Books
+from services.ledger.rules.commands import Answer, Command, Record, Release, Reserve, Settle
+from services.ledger.rules.record import record
+from services.ledger.rules.refusals import Refusal
+from services.ledger.rules.release import release
+from services.ledger.rules.reserve import reserve
+from services.ledger.rules.settle import settle
+
+Outcome = Answer | Refusal
+
+
+def apply(books: Books, command: Command) -> Answer:
+    """Does one command, or finds the answer it had before.
+
+    Raises: a Refusal, the first that applies in the order of the contract's ErrorReason. The
+    books are as they were then.
+    """
+    match command:
+        case Reserve():
+            return reserve(books, command)
+        case Settle():
+            return settle(books, command)
+        case Release():
+            return release(books, command)
+        case Record():
+            return record(books, command)
+
+
+def apply_all(books: Books, commands: Iterable[Command]) -> Sequence[Outcome]:
+    """Lets lapsed holds go, then does the commands in order; one outcome each."""
+    books.lapse()
+    outcomes: list[Outcome] = []
+    for command in commands:
+        try:
+            outcomes.append(apply(books, command))
+        except Refusal as refusal:
+            # Without its frames: they would keep the whole books alive.
+            outcomes.append(refusal.with_traceback(None))
+    return outcomes

@@ -1,0 +1,131 @@
+"""What an attempt cost, what it saved, and the most a request can cost."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from catalog.price import ModelPrice, cost_nanos, hold_nanos
+from catalog.prices import PriceBook, UnknownModel, Unpriced
+from catalog.usage import ImpossibleUsage, Usage
+from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
+from services.ledger.rules.values import (
+    NO_TOKENS,
+    Attempt,
+    Saving,
+    SavingCause,
+    Tokens,
+)
+from services.ledger.rules.windows import to_datetime
+
+# The most one attempt is believed to have cost: 1.15 billion USD. Sums over a chain stay far
+# inside an int64.
+BILL_NANOS_MAX = 2**60
+
+
+class Prices(Protocol):
+    """Where prices come from."""
+
+    def price(self, model: str, at_us: int) -> ModelPrice:
+        """The price of a configured model at a moment. Must raise ModelUnpriced, never guess."""
+        ...
+
+
+class CatalogPrices:
+    """Prices out of the fleet's price book."""
+
+    def __init__(self, book: PriceBook) -> None:
+        self._book = book
+
+    def price(self, model: str, at_us: int) -> ModelPrice:
+        """The price at a moment. Raises ModelUnpriced, for a model nobody configured too."""
+        try:
+            return self._book.price(model, to_datetime(at_us))
+        except (Unpriced, UnknownModel):
+            raise ModelUnpriced(model) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What an attempt is booked with."""
+
+    cost_nanos: int
+    savings: tuple[Saving, ...]
+    counterfactual_nanos: int
+    price_version: str
+
+
+def bills(
+    prices: Prices, attempts: Sequence[Attempt], at_us: int, field: str = "attempts[{}]"
+) -> list[Bill]:
+    """Prices attempts and their chains of counterfactuals at the prices of `at_us`.
+
+    `field` is the path of an attempt in its request, to name it in a refusal. Each step of a
+    chain saves its own cost less the cost of the step before; the first less what was charged.
+    So charged + saved = the last step's cost, whatever the chain holds.
+    Raises: UsageImpossible when any number cannot be; else ModelUnpriced.
+    """
+    paths = [field.format(place) for place in range(len(attempts))]
+    usages = [_usages(*each) for each in zip(attempts, paths, strict=True)]
+    return [
+        _bill(prices, attempt, used, at_us, path)
+        for attempt, used, path in zip(attempts, usages, paths, strict=True)
+    ]
+
+
+def worst_case(prices: Prices, cases: Iterable[tuple[str, Tokens]], at_us: int) -> int:
+    """The dearest of the cases, rounded up. Raises ModelUnpriced when one has no price."""
+    return max(hold_nanos(prices.price(model, at_us), Usage(*tokens)) for model, tokens in cases)
+
+
+def impossible_bucket(tokens: Tokens) -> str | None:
+    """The name of a bucket that holds a number no call can have used, if there is one."""
+    try:
+        Usage(*tokens)
+    except ImpossibleUsage as error:
+        return error.bucket
+    return None
+
+
+def _usages(attempt: Attempt, path: str) -> list[Usage]:
+    """The attempt's usage, then that of each step of its chain."""
+    steps = [(f".counterfactuals[{n}]", s.usage) for n, s in enumerate(attempt.counterfactuals)]
+    return [
+        _checked(tokens, f"{path}{step}.usage") for step, tokens in [("", attempt.usage), *steps]
+    ]
+
+
+def _checked(tokens: Tokens, path: str) -> Usage:
+    try:
+        return Usage(*tokens)
+    except ImpossibleUsage as error:
+        raise UsageImpossible(f"{path}.{error.bucket}") from None
+
+
+def _bill(prices: Prices, attempt: Attempt, usages: Sequence[Usage], at_us: int, path: str) -> Bill:
+    cost, version = _charge(prices, attempt, usages[0], at_us)
+    _check_range(cost, path)
+    saved: dict[SavingCause, int] = {}
+    before = cost
+    for step, usage in zip(attempt.counterfactuals, usages[1:], strict=True):
+        step_cost = cost_nanos(prices.price(step.model, at_us), usage)
+        _check_range(step_cost, path)
+        saved[step.cause] = saved.get(step.cause, 0) + step_cost - before
+        before = step_cost
+    savings = tuple(Saving(cause, nanos) for cause, nanos in saved.items())
+    return Bill(cost, savings, before, version)
+
+
+def _charge(prices: Prices, attempt: Attempt, usage: Usage, at_us: int) -> tuple[int, str]:
+    try:
+        price = prices.price(attempt.model_used, at_us)
+    except ModelUnpriced:
+        if attempt.usage == NO_TOKENS:
+            # Nothing was used, so nothing is owed, whatever the price: that is known, not guessed.
+            return 0, ""
+        raise
+    return cost_nanos(price, usage), price.version
+
+
+def _check_range(nanos: int, path: str) -> None:
+    if nanos > BILL_NANOS_MAX:
+        raise UsageImpossible(f"{path}.usage")

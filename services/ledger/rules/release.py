@@ -1,0 +1,27 @@
+"""Release: nothing was billed, so the whole hold returns."""
+
+from services.ledger.rules.books import Books
+from services.ledger.rules.commands import HoldAnswer, Release
+from services.ledger.rules.pricing import bills
+from services.ledger.rules.refusals import IdReused
+from services.ledger.rules.resolving import book_attempts, resolvable, resolved_answer
+from services.ledger.rules.values import HoldState
+
+
+def release(books: Books, command: Release) -> HoldAnswer:
+    """The released hold, or the first answer of an equal command.
+
+    A hold that has lapsed gave its money back then; releasing it only ends it.
+    Raises: IdReused, HoldUnknown, HoldResolved.
+    """
+    known = books.hold(command.hold_id)
+    if known is not None and known.state is HoldState.RELEASED:
+        if known.resolve_hash != command.request_hash:
+            raise IdReused(command.hold_id)
+        return resolved_answer(known)
+    hold = resolvable(books, command, HoldState.SETTLED)
+    priced = bills(books.prices, command.attempts, hold.create_us)
+    if hold.state is HoldState.PENDING:
+        books.give_back(hold)
+    book_attempts(books, hold, command.attempts, priced)
+    return resolved_answer(books.resolve(hold, HoldState.RELEASED, command.request_hash))

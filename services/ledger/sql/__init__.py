@@ -1,0 +1,1 @@
+"""The books on a disk: tables and the statements on them."""

@@ -1,0 +1,205 @@
+"""Reads into memory all that a batch of commands touches, in a fixed number of statements."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection, and_, or_, select
+
+from services.ledger.rules.books import Books
+from services.ledger.rules.commands import Command, Record, Release, Reserve, Settle
+from services.ledger.rules.pricing import Prices
+from services.ledger.rules.scopes import scope_keys
+from services.ledger.rules.values import (
+    Balance,
+    BalanceKey,
+    Budget,
+    Entry,
+    Hold,
+    HoldState,
+    Line,
+)
+from services.ledger.rules.windows import window_at
+from services.ledger.sql import schema
+from services.ledger.sql.rows import from_budget_row, from_entry_row, from_hold_row
+
+# Holds let go in one transaction. More are let go in transactions of their own first, so that
+# none is still in the way when a command is decided.
+LAPSED_MAX = 1024
+
+
+@dataclass(slots=True)
+class Touched:
+    """What commands name."""
+
+    hold_ids: set[str] = field(default_factory=set)
+    settled_ids: set[str] = field(default_factory=set)
+    entry_ids: set[str] = field(default_factory=set)
+    requests: set[tuple[str, str]] = field(default_factory=set)
+    scope_keys: set[str] = field(default_factory=set)
+
+
+def touched_by(commands: Iterable[Command]) -> Touched:
+    """The ids and scopes that `commands` name."""
+    touched = Touched()
+    for command in commands:
+        match command:
+            case Reserve():
+                touched.hold_ids.add(command.hold_id)
+                touched.scope_keys.update(scope_keys(command.attribution))
+            case Settle() | Release():
+                touched.hold_ids.add(command.hold_id)
+                touched.settled_ids.add(command.hold_id)
+                touched.entry_ids.update(attempt.entry_id for attempt in command.attempts)
+            case Record():
+                touched.entry_ids.add(command.attempt.entry_id)
+                touched.scope_keys.update(scope_keys(command.attribution))
+                touched.requests.add((command.attribution.tenant, command.request_id))
+    return touched
+
+
+def load_lapsed(connection: Connection, now_us: int, known: Sequence[Hold] = ()) -> list[Hold]:
+    """Pending holds whose time is up, but for the `known`; one more than LAPSED_MAX at most."""
+    pending = schema.hold.c.state == int(HoldState.PENDING)
+    rows = connection.execute(
+        select(schema.hold)
+        .where(pending, schema.hold.c.expire_us <= now_us)
+        .order_by(schema.hold.c.expire_us)
+        .limit(LAPSED_MAX + 1 + len(known))
+        # Who holds the lock resolves it now and will have given its money back: see _balances.
+        .with_for_update(skip_locked=True)
+    ).mappings()
+    skip = {hold.hold_id for hold in known}
+    found = [from_hold_row(row, ()) for row in rows if row["hold_id"] not in skip]
+    return found[: LAPSED_MAX + 1]
+
+
+def load_holds(connection: Connection, hold_ids: set[str]) -> list[Hold]:
+    """Holds by id, locked, without their lines."""
+    if not hold_ids:
+        return []
+    rows = connection.execute(
+        select(schema.hold)
+        .where(schema.hold.c.hold_id.in_(sorted(hold_ids)))
+        .order_by(schema.hold.c.hold_id)
+        .with_for_update()
+    ).mappings()
+    return [from_hold_row(row, ()) for row in rows]
+
+
+def load_books(
+    connection: Connection,
+    touched: Touched,
+    holds: Sequence[Hold],
+    prices: Prices,
+    now_us: int,
+) -> Books:
+    """The books that the commands need; `holds` are those that they name and those that lapsed."""
+    holds = with_lines(connection, holds)
+    lines = [line for hold in holds for line in hold.lines]
+    requests = touched.requests | {
+        (hold.attribution.tenant, hold.request_id)
+        for hold in holds
+        if hold.hold_id in touched.settled_ids
+    }
+    repeated = {h.hold_id for h in holds if h.state is HoldState.SETTLED} & touched.settled_ids
+    budgets = _budgets(connection, touched.scope_keys, {line.key.budget_number for line in lines})
+    keys = {line.key for line in lines}
+    keys.update(
+        BalanceKey(budget.number, window_at(budget.window, now_us).start_us)
+        for budget in budgets
+        if not budget.deleted
+    )
+    return Books(
+        prices,
+        now_us,
+        budgets=budgets,
+        balances=_balances(connection, keys),
+        holds=holds,
+        entries=_entries(connection, touched.entry_ids, repeated),
+        counted=_counted(connection, requests),
+    )
+
+
+def with_lines(connection: Connection, holds: Sequence[Hold]) -> list[Hold]:
+    """The holds with their lines."""
+    if not holds:
+        return []
+    rows = connection.execute(
+        select(schema.budget_line)
+        .where(schema.budget_line.c.owner_id.in_([hold.hold_id for hold in holds]))
+        .order_by(schema.budget_line.c.budget_number)
+    )
+    lines: dict[str, list[Line]] = {}
+    for owner_id, budget_number, window_start_us, held_nanos in rows:
+        key = BalanceKey(budget_number, window_start_us)
+        lines.setdefault(owner_id, []).append(Line(owner_id, key, held_nanos))
+    return [replace(hold, lines=tuple(lines.get(hold.hold_id, ()))) for hold in holds]
+
+
+def _budgets(connection: Connection, scopes: set[str], numbers: set[int]) -> list[Budget]:
+    if not scopes and not numbers:
+        return []
+    table = schema.budget
+    rows = connection.execute(
+        select(table).where(
+            or_(
+                and_(table.c.scope_key.in_(sorted(scopes)), table.c.delete_us.is_(None)),
+                table.c.number.in_(sorted(numbers)),
+            )
+        )
+    ).mappings()
+    return [from_budget_row(row) for row in rows]
+
+
+def _balances(connection: Connection, keys: set[BalanceKey]) -> dict[BalanceKey, Balance]:
+    """Locked in the order of their keys, after the holds: the one order everybody keeps."""
+    if not keys:
+        return {}
+    table = schema.balance
+    rows = connection.execute(
+        select(table)
+        .where(
+            # A little more than asked for when budgets differ in their windows; never less.
+            table.c.budget_number.in_(sorted({key.budget_number for key in keys})),
+            table.c.window_start_us.in_(sorted({key.window_start_us for key in keys})),
+        )
+        .order_by(table.c.budget_number, table.c.window_start_us)
+        .with_for_update()
+    )
+    return {
+        BalanceKey(number, start): Balance(settled, reserved, revision)
+        for number, start, settled, reserved, revision in rows
+    }
+
+
+def _entries(connection: Connection, entry_ids: set[str], owner_ids: set[str]) -> list[Entry]:
+    if not entry_ids and not owner_ids:
+        return []
+    table = schema.entry
+    rows = connection.execute(
+        select(table)
+        .where(
+            or_(
+                table.c.entry_id.in_(sorted(entry_ids)),
+                table.c.owner_id.in_(sorted(owner_ids)),
+            )
+        )
+        .order_by(table.c.entry_no)
+    ).mappings()
+    return [from_entry_row(row) for row in rows]
+
+
+def _counted(connection: Connection, requests: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    if not requests:
+        return []
+    table = schema.entry
+    rows = connection.execute(
+        select(table.c.tenant, table.c.request_id)
+        .distinct()
+        .where(
+            table.c.tenant.in_(sorted({tenant for tenant, _ in requests})),
+            table.c.request_id.in_(sorted({request_id for _, request_id in requests})),
+            table.c.counts_request,
+        )
+    )
+    return [(tenant, request_id) for tenant, request_id in rows]

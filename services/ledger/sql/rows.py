@@ -1,0 +1,231 @@
+"""Between rows and values. Nothing but renaming and unfolding."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.ledger.rules.rollup import RollupKey, Sums
+from services.ledger.rules.values import (
+    Attempt,
+    AttemptOutcome,
+    Attribution,
+    Budget,
+    BudgetWindow,
+    Counterfactual,
+    Entry,
+    EntryKind,
+    Hold,
+    HoldState,
+    Left,
+    Line,
+    Saving,
+    SavingCause,
+    Tokens,
+    UsageSource,
+)
+from services.ledger.sql.schema import (
+    ROLLUP_KEY_COLUMNS,
+    SAVED_COLUMNS,
+    SUM_COLUMNS,
+    TOKEN_COLUMNS,
+)
+
+Row = Mapping[Any, Any]
+_SAVED_COLUMN = {
+    SavingCause.CACHE: SAVED_COLUMNS[0],
+    SavingCause.ROUTING: SAVED_COLUMNS[1],
+    SavingCause.COMPRESSION: SAVED_COLUMNS[2],
+}
+
+
+def from_budget_row(row: Row) -> Budget:
+    """A budget as it is kept."""
+    return Budget(
+        number=row["number"],
+        tenant=row["tenant"],
+        budget_id=row["budget_id"],
+        project=row["project"],
+        user=row["user_id"],
+        key_id=row["key_id"],
+        feature=row["feature"],
+        window=BudgetWindow(row["window_kind"]),
+        limit_nanos=row["limit_nanos"],
+        create_us=row["create_us"],
+        deleted=row["delete_us"] is not None,
+    )
+
+
+def to_hold_row(hold: Hold) -> dict[str, Any]:
+    """A new hold's row."""
+    return {
+        "hold_id": hold.hold_id,
+        "request_id": hold.request_id,
+        **_to_attribution(hold.attribution),
+        "held_nanos": hold.held_nanos,
+        "create_us": hold.create_us,
+        "expire_us": hold.expire_us,
+        "reserve_hash": hold.reserve_hash,
+        **_to_left("reserve", hold.reserve_left),
+        **to_resolution(hold),
+    }
+
+
+def to_resolution(hold: Hold) -> dict[str, Any]:
+    """What changes on a hold's row in its life."""
+    return {
+        "state": int(hold.state),
+        "resolve_hash": hold.resolve_hash,
+        "resolve_us": hold.resolve_us,
+        **_to_left("resolve", hold.resolve_left),
+    }
+
+
+def from_hold_row(row: Row, lines: Sequence[Line]) -> Hold:
+    """A hold with its lines."""
+    return Hold(
+        hold_id=row["hold_id"],
+        request_id=row["request_id"],
+        attribution=_from_attribution(row),
+        held_nanos=row["held_nanos"],
+        state=HoldState(row["state"]),
+        create_us=row["create_us"],
+        expire_us=row["expire_us"],
+        reserve_hash=row["reserve_hash"],
+        reserve_left=_from_left("reserve", row),
+        resolve_hash=row["resolve_hash"],
+        resolve_left=_from_left("resolve", row),
+        resolve_us=row["resolve_us"],
+        lines=tuple(lines),
+    )
+
+
+def to_line_row(line: Line) -> dict[str, Any]:
+    """A line's row."""
+    return {
+        "owner_id": line.owner_id,
+        "budget_number": line.key.budget_number,
+        "window_start_us": line.key.window_start_us,
+        "held_nanos": line.held_nanos,
+    }
+
+
+def to_entry_row(entry: Entry) -> dict[str, Any]:
+    """A new entry's row."""
+    attempt = entry.attempt
+    saved = dict.fromkeys(SAVED_COLUMNS, 0)
+    for saving in entry.savings:
+        saved[_SAVED_COLUMN[saving.cause]] = saving.saved_nanos
+    return {
+        "entry_id": attempt.entry_id,
+        "owner_id": entry.owner_id,
+        "request_id": entry.request_id,
+        **_to_attribution(entry.attribution),
+        "kind": int(attempt.kind),
+        "outcome": int(attempt.outcome),
+        "attempt_number": attempt.attempt_number,
+        "model_asked": attempt.model_asked,
+        "model_used": attempt.model_used,
+        "provider": attempt.provider,
+        **dict(zip(TOKEN_COLUMNS, attempt.usage, strict=True)),
+        "usage_source": int(attempt.usage_source),
+        "counterfactuals": [
+            [int(step.cause), step.model, list(step.usage)] for step in attempt.counterfactuals
+        ],
+        "cost_nanos": entry.cost_nanos,
+        "counterfactual_nanos": entry.counterfactual_nanos,
+        **saved,
+        "overage_nanos": entry.overage_nanos,
+        "price_version": entry.price_version,
+        "late": entry.late,
+        "latency_ms": attempt.latency_ms,
+        "first_token_ms": attempt.first_token_ms,
+        "error_reason": attempt.error_reason,
+        "trace_id": attempt.trace_id,
+        "book_us": entry.book_us,
+        "counts_request": entry.counts_request,
+        "record_hash": entry.record_hash,
+    }
+
+
+def from_entry_row(row: Row) -> Entry:
+    """An entry, equal to the one that was booked."""
+    chain = tuple(
+        Counterfactual(SavingCause(cause), model, Tokens(*usage))
+        for cause, model, usage in row["counterfactuals"]
+    )
+    causes = dict.fromkeys(step.cause for step in chain)
+    return Entry(
+        owner_id=row["owner_id"],
+        request_id=row["request_id"],
+        attribution=_from_attribution(row),
+        attempt=Attempt(
+            entry_id=row["entry_id"],
+            kind=EntryKind(row["kind"]),
+            outcome=AttemptOutcome(row["outcome"]),
+            attempt_number=row["attempt_number"],
+            model_asked=row["model_asked"],
+            model_used=row["model_used"],
+            provider=row["provider"],
+            usage=Tokens(*(row[name] for name in TOKEN_COLUMNS)),
+            usage_source=UsageSource(row["usage_source"]),
+            counterfactuals=chain,
+            latency_ms=row["latency_ms"],
+            first_token_ms=row["first_token_ms"],
+            error_reason=row["error_reason"],
+            trace_id=row["trace_id"],
+        ),
+        cost_nanos=row["cost_nanos"],
+        savings=tuple(Saving(cause, row[_SAVED_COLUMN[cause]]) for cause in causes),
+        counterfactual_nanos=row["counterfactual_nanos"],
+        price_version=row["price_version"],
+        late=row["late"],
+        overage_nanos=row["overage_nanos"],
+        book_us=row["book_us"],
+        counts_request=row["counts_request"],
+        record_hash=row["record_hash"],
+    )
+
+
+def to_rollup_row(key: RollupKey, sums: Sums) -> dict[str, Any]:
+    """What a transaction adds to a row of sums."""
+    row = dict(zip(ROLLUP_KEY_COLUMNS, key, strict=True))
+    row.update((name, getattr(sums, name)) for name in SUM_COLUMNS)
+    return row
+
+
+def _to_attribution(who: Attribution) -> dict[str, Any]:
+    return {
+        "tenant": who.tenant,
+        "project": who.project,
+        "user_id": who.user,
+        "key_id": who.key_id,
+        "feature": who.feature,
+        "session": who.session,
+        "tags": dict(who.tags),
+    }
+
+
+def _from_attribution(row: Row) -> Attribution:
+    return Attribution(
+        tenant=row["tenant"],
+        project=row["project"],
+        user=row["user_id"],
+        key_id=row["key_id"],
+        feature=row["feature"],
+        session=row["session"],
+        tags=tuple(sorted(row["tags"].items())),
+    )
+
+
+def _to_left(verb: str, left: Left | None) -> dict[str, Any]:
+    return {
+        f"{verb}_budget_id": left.budget_id if left else None,
+        f"{verb}_left_nanos": left.left_nanos if left else None,
+        f"{verb}_limit_nanos": left.limit_nanos if left else None,
+    }
+
+
+def _from_left(verb: str, row: Row) -> Left | None:
+    budget_id = row[f"{verb}_budget_id"]
+    if budget_id is None:
+        return None
+    return Left(budget_id, row[f"{verb}_left_nanos"], row[f"{verb}_limit_nanos"])

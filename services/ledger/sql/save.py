@@ -1,0 +1,82 @@
+"""Writes what a transaction changed, in a fixed number of statements."""
+
+from sqlalchemy import Connection, bindparam
+
+from services.ledger.rules.books import Changes
+from services.ledger.sql import schema
+from services.ledger.sql.database import RevisionConflict
+from services.ledger.sql.dialect import upsert
+from services.ledger.sql.rows import (
+    to_entry_row,
+    to_hold_row,
+    to_line_row,
+    to_resolution,
+    to_rollup_row,
+)
+
+
+def save(connection: Connection, changes: Changes) -> None:
+    """Everything in `changes`. Raises: RevisionConflict when a balance moved meanwhile."""
+    if changes.new_holds:
+        connection.execute(
+            schema.hold.insert(), [to_hold_row(hold) for hold in changes.new_holds.values()]
+        )
+    if changes.changed_holds:
+        connection.execute(
+            schema.hold.update().where(schema.hold.c.hold_id == bindparam("the_hold")),
+            [
+                {"the_hold": hold.hold_id, **to_resolution(hold)}
+                for hold in changes.changed_holds.values()
+            ],
+        )
+    if changes.lines:
+        connection.execute(
+            schema.budget_line.insert(), [to_line_row(line) for line in changes.lines]
+        )
+    if changes.entries:
+        connection.execute(
+            schema.entry.insert(), [to_entry_row(entry) for entry in changes.entries]
+        )
+    _save_rollups(connection, changes)
+    _save_balances(connection, changes)
+
+
+def _save_rollups(connection: Connection, changes: Changes) -> None:
+    if not changes.rollups:
+        return
+    table = schema.rollup_hour
+    insert = upsert(connection, table)
+    statement = insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={name: table.c[name] + insert.excluded[name] for name in schema.SUM_COLUMNS},
+    )
+    rows = [to_rollup_row(key, sums) for key, sums in sorted(changes.rollups.items())]
+    connection.execute(statement, rows)
+
+
+def _save_balances(connection: Connection, changes: Changes) -> None:
+    """The second guard beside the lock: a row is written over the revision that was read only."""
+    if not changes.balances:
+        return
+    table = schema.balance
+    insert = upsert(connection, table)
+    statement = insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={
+            name: insert.excluded[name] for name in ("settled_nanos", "reserved_nanos", "revision")
+        },
+        where=table.c.revision == insert.excluded.revision - 1,
+    ).returning(table.c.budget_number)
+    rows = [
+        {
+            "budget_number": key.budget_number,
+            "window_start_us": key.window_start_us,
+            "settled_nanos": balance.settled_nanos,
+            "reserved_nanos": balance.reserved_nanos,
+            "revision": balance.revision + 1,
+        }
+        for key, balance in sorted(changes.balances.items())
+    ]
+    written = connection.execute(statement, rows).all()
+    if len(written) != len(rows):
+        raise RevisionConflict

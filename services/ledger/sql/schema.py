@@ -1,0 +1,242 @@
+"""The tables of the books.
+
+Money is whole nano-USD, times are microseconds since 1970 UTC, "" is "nothing was said". Only
+types that SQLite and PostgreSQL share; no foreign keys, so that tables can be partitioned and
+spread by tenant: verify.py proves what they would.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+from services.ledger.rules.values import NANOS_MAX, HoldState
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+RowNumber = BigInteger().with_variant(Integer, "sqlite")
+
+TOKEN_COLUMNS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+)
+SAVED_COLUMNS = ("saved_cache_nanos", "saved_routing_nanos", "saved_compression_nanos")
+SUM_COLUMNS = (
+    "request_count",
+    "hit_count",
+    "error_count",
+    "attempt_count",
+    "input_tokens",
+    "output_tokens",
+    "cost_nanos",
+    "counterfactual_nanos",
+    *SAVED_COLUMNS,
+    "latency_ms",
+)
+ROLLUP_KEY_COLUMNS = (
+    "hour_us",
+    "tenant",
+    "project",
+    "user_id",
+    "feature",
+    "model",
+    "provider",
+    "kind",
+)
+
+
+def _words(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
+def _numbers(*names: str) -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in names]
+
+
+def _attribution() -> list[Column[str]]:
+    return _words("tenant", "project", "user_id", "key_id", "feature", "session")
+
+
+budget = Table(
+    "budget",
+    metadata,
+    Column("number", RowNumber, primary_key=True),
+    *_words("tenant", "budget_id", "project", "user_id", "key_id", "feature"),
+    # rules/scopes.py: how the budgets of a call are found.
+    *_words("scope_key"),
+    Column("window_kind", SmallInteger, nullable=False),
+    Column(
+        "limit_nanos",
+        BigInteger,
+        CheckConstraint("limit_nanos >= 0", name="limit_not_negative"),
+        nullable=False,
+    ),
+    *_numbers("create_us"),
+    Column("delete_us", BigInteger),
+    *_words("create_hash"),
+)
+_living = text("delete_us IS NULL")
+Index(
+    "uq_budget_living_id",
+    budget.c.tenant,
+    budget.c.budget_id,
+    unique=True,
+    sqlite_where=_living,
+    postgresql_where=_living,
+)
+Index("ix_budget_living_scope", budget.c.scope_key, sqlite_where=_living, postgresql_where=_living)
+
+# A check that settled + reserved <= limit cannot be: a limit may be lowered, a late settlement
+# still counts. Reserve keeps it; what goes beyond is marked on the entries.
+balance = Table(
+    "balance",
+    metadata,
+    Column("budget_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("window_start_us", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "settled_nanos",
+        BigInteger,
+        CheckConstraint("settled_nanos >= 0", name="settled_not_negative"),
+        nullable=False,
+    ),
+    Column(
+        "reserved_nanos",
+        BigInteger,
+        CheckConstraint("reserved_nanos >= 0", name="reserved_not_negative"),
+        nullable=False,
+    ),
+    *_numbers("revision"),
+    # The key is the table: one tree instead of two.
+    sqlite_with_rowid=False,
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    *_words("request_id"),
+    *_attribution(),
+    Column("tags", JSON, nullable=False),
+    *_numbers("held_nanos"),
+    Column("state", SmallInteger, nullable=False),
+    *_numbers("create_us", "expire_us"),
+    # The first answers: what was left of the tightest budget. NULL: no budget applied.
+    *_words("reserve_hash"),
+    Column("reserve_budget_id", Text),
+    Column("reserve_left_nanos", BigInteger),
+    Column("reserve_limit_nanos", BigInteger),
+    *_words("resolve_hash"),
+    Column("resolve_budget_id", Text),
+    Column("resolve_left_nanos", BigInteger),
+    Column("resolve_limit_nanos", BigInteger),
+    *_numbers("resolve_us"),
+)
+_pending = text(f"state = {int(HoldState.PENDING)}")
+Index("ix_hold_pending_expiry", hold.c.expire_us, sqlite_where=_pending, postgresql_where=_pending)
+
+# Which budgets a hold or a record counts against, and what it set aside there. Never changed.
+budget_line = Table(
+    "budget_line",
+    metadata,
+    Column("owner_id", Text, primary_key=True),
+    Column("budget_number", BigInteger, primary_key=True, autoincrement=False),
+    *_numbers("window_start_us", "held_nanos"),
+    # The key is the table: one tree instead of two.
+    sqlite_with_rowid=False,
+)
+
+# Append-only: no statement of this service updates or deletes a row.
+entry = Table(
+    "entry",
+    metadata,
+    Column("entry_no", RowNumber, primary_key=True),
+    Column("entry_id", Text, nullable=False, unique=True),
+    Column("owner_id", Text, nullable=False, index=True),
+    *_words("request_id"),
+    *_attribution(),
+    Column("tags", JSON, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("attempt_number", Integer, nullable=False),
+    *_words("model_asked", "model_used", "provider"),
+    *_numbers(*TOKEN_COLUMNS),
+    Column("usage_source", SmallInteger, nullable=False),
+    # [[cause, model, [tokens by bucket]], ...]
+    Column("counterfactuals", JSON, nullable=False),
+    *_numbers("cost_nanos", "counterfactual_nanos", *SAVED_COLUMNS, "overage_nanos"),
+    *_words("price_version"),
+    Column("late", Boolean, nullable=False),
+    *_numbers("latency_ms", "first_token_ms"),
+    *_words("error_reason", "trace_id"),
+    *_numbers("book_us"),
+    Column("counts_request", Boolean, nullable=False),
+    *_words("record_hash"),
+    CheckConstraint(
+        "cost_nanos + saved_cache_nanos + saved_routing_nanos + saved_compression_nanos"
+        " = counterfactual_nanos",
+        name="savings_add_up",
+    ),
+)
+Index("ix_entry_tenant_request_id", entry.c.tenant, entry.c.request_id)
+Index("ix_entry_tenant_entry_no", entry.c.tenant, entry.c.entry_no)
+
+rollup_hour = Table(
+    "rollup_hour",
+    metadata,
+    # The tenant first: a report reads one tenant's hours in a row.
+    Column("tenant", Text, primary_key=True),
+    Column("hour_us", BigInteger, primary_key=True, autoincrement=False),
+    *[
+        Column(name, Text, primary_key=True)
+        for name in ("project", "user_id", "feature", "model", "provider")
+    ],
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    *_numbers(*SUM_COLUMNS),
+    # SQLite would go on in floating point where an int64 ends.
+    *[
+        CheckConstraint(f"{name} BETWEEN -{NANOS_MAX} AND {NANOS_MAX}", name=f"{name}_range")
+        for name in SUM_COLUMNS
+    ],
+    # The key is the table: one tree instead of two.
+    sqlite_with_rowid=False,
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    *_words("project", "user_id", "feature"),
+    Column("role", SmallInteger, nullable=False),
+    # HMAC-SHA256 of the secret under the pepper, in hex. The secret itself is nowhere.
+    Column("secret_hash", Text, nullable=False, unique=True),
+    *_words("hint"),
+    *_numbers("create_us"),
+    Column("expire_us", BigInteger),
+    Column("disable_us", BigInteger),
+    *_words("create_hash"),
+)
