@@ -1,0 +1,144 @@
+"""The four services as one scripted object, for tests of the saga alone.
+
+It keeps what was asked of it. `fail[name]` makes a method raise; `gate[name]` makes it wait.
+"""
+
+import asyncio
+from collections import defaultdict
+
+import grpc
+from spendgate.cache.v1 import cache_service_pb2 as cache_pb
+from spendgate.ledger.v1 import entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+from spendgate.router.v1 import router_service_pb2 as router_pb
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
+
+from chassis.deadline import DeadlinePassed
+from chassis.errors import ErrorStatus, ErrorTable, RemoteError
+
+COST_NANOS = 1000
+_TABLE = ErrorTable("ledger.spendgate", {})
+
+
+def refusal(code: grpc.StatusCode, reason: str) -> RemoteError:
+    """A status as a service gives it."""
+    return RemoteError(_TABLE.build(ErrorStatus(code, reason, "refused", {"k": "v"})))
+
+
+class FakeServices:
+    """gateway.ports.Services."""
+
+    def __init__(self) -> None:
+        self.asked = defaultdict(list)
+        self.fail = {}
+        self.gate = {}
+        self.stored = {}
+        self.models = ["cheap"]
+        self.cacheable = True
+
+    async def _note(self, name, item, deadline):
+        if deadline.passed:
+            raise DeadlinePassed
+        self.asked[name].append(item)
+        if name in self.gate:
+            await self.gate[name].wait()
+        else:
+            await asyncio.sleep(0)
+        if name in self.fail:
+            raise self.fail[name]
+
+    async def prepare(self, item, deadline):
+        await self._note("prepare", item, deadline)
+        count = tokenizer_pb.TokenCount(
+            tokens=10, method=tokenizer_pb.COUNT_METHOD_EXACT, encoding="o200k_base"
+        )
+        return tokenizer_pb.Prepared(
+            input=count, segments=tokenizer_pb.Segments(new_tokens=7, overhead_tokens=3)
+        )
+
+    async def count(self, item, deadline):
+        await self._note("count", item, deadline)
+        return len(item.text.split())
+
+    async def lookup(self, item, deadline):
+        await self._note("lookup", item, deadline)
+        if not self.cacheable:
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE)
+        key = item.prompt.messages[-1].content.encode().hex().ljust(64, "0")[:64]
+        answer = self.stored.get((item.scope.SerializeToString(), key))
+        if answer is None:
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_MISS, key=key)
+        return cache_pb.Finding(outcome=cache_pb.OUTCOME_EXACT, key=key, answer=answer)
+
+    async def store(self, item, deadline):
+        await self._note("store", item, deadline)
+        self.stored[item.scope.SerializeToString(), item.key] = item.answer
+
+    async def route(self, item, deadline):
+        await self._note("route", item, deadline)
+        chain = [
+            router_pb.Candidate(
+                model=model,
+                provider="fake",
+                upstream_model=f"up-{model}",
+                worst_case_nanos=5000,
+                output_tokens_max=16,
+            )
+            for model in self.models
+        ]
+        return router_pb.Decision(
+            chosen=chain[0],
+            fallbacks=chain[1:],
+            explanation="cheapest",
+            baseline_model="dear",
+        )
+
+    async def reserve(self, item, deadline):
+        await self._note("reserve", item, deadline)
+        return hold_pb2.Hold(
+            hold_id=item.hold_id, held_nanos=5000, state=hold_pb2.HOLD_STATE_PENDING
+        )
+
+    async def settle(self, item, deadline):
+        await self._note("settle", item, deadline)
+        entries = [
+            entry_pb2.Entry(
+                entry_id=attempt.entry_id,
+                attempt=attempt,
+                cost_nanos=COST_NANOS if attempt.usage.ByteSize() else 0,
+                price_version="test 1",
+            )
+            for attempt in item.attempts
+        ]
+        charged = sum(entry.cost_nanos for entry in entries)
+        hold = hold_pb2.Hold(hold_id=item.hold_id, state=hold_pb2.HOLD_STATE_SETTLED)
+        return ledger_pb.Settlement(entries=entries, charged_nanos=charged, hold=hold)
+
+    async def release(self, item, deadline):
+        await self._note("release", item, deadline)
+        return hold_pb2.Hold(hold_id=item.hold_id, state=hold_pb2.HOLD_STATE_RELEASED)
+
+    async def record(self, item, deadline):
+        await self._note("record", item, deadline)
+        saving = entry_pb2.Saving(cause=entry_pb2.SAVING_CAUSE_CACHE, saved_nanos=COST_NANOS)
+        return entry_pb2.Entry(
+            entry_id=item.attempt.entry_id, savings=[saving], counterfactual_nanos=COST_NANOS
+        )
+
+    async def resolve_key(self, secret, deadline):
+        await self._note("resolve_key", secret, deadline)
+        if secret != "sg_good":
+            raise refusal(grpc.StatusCode.UNAUTHENTICATED, "KEY_INVALID")
+        return key_pb2.Key(key_id="k1", tenant="acme", role=key_pb2.KEY_ROLE_CALLER)
+
+    async def list_models(self, deadline, span):
+        await self._note("list_models", None, deadline)
+        return []
+
+    def resolutions(self):
+        """How each hold that was taken ended: hold id -> list of ways."""
+        ways = {item.hold_id: [] for item in self.asked["reserve"]}
+        for way in ("settle", "release"):
+            for item in self.asked[way]:
+                ways.setdefault(item.hold_id, []).append(way)
+        return ways
