@@ -29,7 +29,7 @@ class CacheServicer(rpc.CacheServiceServicer):
         self._lookup = lookup
         self._keep = keep
 
-    async def Lookup(self, request: pb.LookupRequest, context: Any) -> pb.LookupResponse:  # noqa: N802  the contract's name
+    async def Lookup(self, request: pb.LookupRequest, context: Any) -> pb.LookupResponse:
         """Looks answers up."""
         answers = await answer_batch(
             request.items, span_name="cache.lookup", errors=TABLE, handle=self._find
@@ -42,7 +42,7 @@ class CacheServicer(rpc.CacheServiceServicer):
                 response.results.add(finding=answer)
         return response
 
-    async def Store(self, request: pb.StoreRequest, context: Any) -> pb.StoreResponse:  # noqa: N802  the contract's name
+    async def Store(self, request: pb.StoreRequest, context: Any) -> pb.StoreResponse:
         """Keeps answers."""
         answers = await answer_batch(
             request.items, span_name="cache.store", errors=TABLE, handle=self._store

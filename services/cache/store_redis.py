@@ -61,8 +61,14 @@ async def _asked(call: Awaitable[ResultT]) -> ResultT:
     try:
         return await call
     except (exceptions.RedisError, OSError) as error:
-        # The type only: Redis quotes arguments in its messages.
-        raise StoreUnavailable(type(error).__name__) from None
+        raise StoreUnavailable(_kind(error)) from None
+
+
+def _kind(error: BaseException) -> str:
+    """The type of what was at the root. Not its text: Redis quotes arguments in its messages."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
 
 
 def _refusal(outcome: object) -> StoreUnavailable | None:
