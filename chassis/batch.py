@@ -57,6 +57,7 @@ async def answer_batch(
         raise InvalidFields(
             "ITEMS_INVALID",
             FieldViolation("items", f"takes 1 to {items_max} items, got {len(items)}"),
+            metadata={"itemCount": str(len(items)), "itemCountMax": str(items_max)},
         )
     answers: list[OutcomeT | status_pb2.Status | None] = [None] * len(items)
     live: list[Live[ItemT]] = []

@@ -38,10 +38,16 @@ class FieldViolation:
 class InvalidFields(Exception):
     """A request breaks rules of its message. Every table maps it to INVALID_ARGUMENT."""
 
-    def __init__(self, reason: str, *violations: FieldViolation) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *violations: FieldViolation,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.violations = violations
+        self.metadata = metadata or {}
 
 
 class StatusError(Exception):
@@ -171,6 +177,7 @@ def _invalid_fields(error: InvalidFields) -> ErrorStatus:
         grpc.StatusCode.INVALID_ARGUMENT,
         error.reason,
         message + (f" (and {more} more)" if more > 0 else ""),
+        error.metadata,
         violations=error.violations,
     )
 

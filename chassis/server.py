@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.internal import api_implementation
@@ -75,6 +75,21 @@ class Running:
 class UnsafeListen(Exception):
     """An address that others can reach needs a token."""
 
+    def __init__(self, listen: str) -> None:
+        super().__init__(listen)
+        self.problems = [
+            f"{listen} can be reached from elsewhere: set SPENDGATE_INTERNAL_TOKEN, or listen on"
+            " a loopback address"
+        ]
+
+
+class AddressTaken(Exception):
+    """The port is in use, or not ours to open."""
+
+    def __init__(self, listen: str) -> None:
+        super().__init__(listen)
+        self.problems = [f"cannot listen on {listen}: is it in use? SPENDGATE_LISTEN sets another"]
+
 
 @asynccontextmanager
 async def running(
@@ -86,7 +101,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """The service `name` while the block runs; drained and cleaned up at its end.
 
-    Raises: UnsafeListen; OSError when the address is taken; what `build` raises.
+    Raises: UnsafeListen; AddressTaken; what `build` raises.
     """
     _check_listen(settings)
     spans = telemetry.set_up(
@@ -119,12 +134,23 @@ def main(
     try:
         settings = settings_class.from_env(os.environ if environ is None else environ)
     except SettingsError as error:
-        for problem in error.problems:
-            print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201  # no log before settings
-        sys.exit(EXIT_SETTINGS)
+        _tell_and_exit(name, error.problems)
     log.set_up(f"spendgate-{name}", settings.log_level)
     _log.info("settings", extra={"settings": settings.redacted()})
-    asyncio.run(_until_told(name, settings, build, starts_traces))
+    try:
+        asyncio.run(_until_told(name, settings, build, starts_traces))
+    except Exception as error:
+        # An error that lists problems is the operator's to mend: a file, an address, a variable.
+        problems = getattr(error, "problems", None)
+        if problems is None:
+            raise
+        _tell_and_exit(name, problems)
+
+
+def _tell_and_exit(name: str, problems: Sequence[str]) -> NoReturn:
+    for problem in problems:
+        print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201  # for people, not for the log
+    sys.exit(EXIT_SETTINGS)
 
 
 async def _until_told(
@@ -166,7 +192,7 @@ async def _start(
     try:
         port = server.add_insecure_port(settings.listen)
     except RuntimeError as error:
-        raise OSError(f"cannot listen on {settings.listen}") from error
+        raise AddressTaken(settings.listen) from error
     await server.start()
     return server, port
 
@@ -196,9 +222,7 @@ def _check_listen(settings: ServiceSettings) -> None:
             return
     if host == "localhost" or settings.listen.startswith("unix:"):
         return
-    raise UnsafeListen(
-        f"{settings.listen} can be reached from elsewhere: set SPENDGATE_INTERNAL_TOKEN"
-    )
+    raise UnsafeListen(settings.listen)
 
 
 async def _drain(settings: ServiceSettings, health: Health, server: grpc.aio.Server) -> None:

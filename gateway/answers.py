@@ -81,7 +81,7 @@ class Answers:
             entry_pb2.ENTRY_KIND_CACHE_HIT,
             found.model,
             found.usage,
-            baseline_model=self._fleet.config.baseline_model or "",
+            baseline_model=self._fleet.baseline_model(self._now()) or "",
             entry_id=self._new_id(),
         )
         cost = await self._record(ask, attempt)
@@ -105,7 +105,7 @@ class Answers:
             entry_pb2.ENTRY_KIND_SHARED_CALL,
             theirs.model,
             theirs.usage,
-            baseline_model=self._fleet.config.baseline_model or "",
+            baseline_model=self._fleet.baseline_model(self._now()) or "",
             entry_id=self._new_id(),
         )
         cost = await self._record(ask, attempt)

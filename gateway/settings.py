@@ -1,7 +1,7 @@
 """What the gateway can be told by its environment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -10,6 +10,9 @@ from chassis.settings import ServiceSettings
 
 class GatewaySettings(ServiceSettings):
     """Settings of the gateway; models and providers are in the fleet file."""
+
+    # The built-in fleet file's base_url_env.
+    foreign: ClassVar[frozenset[str]] = frozenset({"SPENDGATE_LOCAL_MODEL_URL"})
 
     config: Path | None = None
     """The fleet file. Default: the built-in one, with a small local model."""

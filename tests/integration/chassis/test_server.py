@@ -103,6 +103,7 @@ async def test_no_items_and_too_many_are_refused(link):
             grpc.StatusCode.INVALID_ARGUMENT,
             "ITEMS_INVALID",
         )
+        assert caught.value.metadata == {"itemCount": str(len(texts)), "itemCountMax": "256"}
 
 
 @pytest.mark.parametrize("token", [None, "another-token", TOKEN + "x", TOKEN[:-1]])
