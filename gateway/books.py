@@ -11,6 +11,8 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError
+from gateway.outbox import Item
+from gateway.outbox_relay import Refused
 from gateway.ports import Services
 
 _log = logging.getLogger("gateway.books")
@@ -30,8 +32,8 @@ DRAIN_SECONDS_MAX = 8.0
 class Outbox(Protocol):
     """Durable storage of what must still be booked (gateway/outbox.py)."""
 
-    async def put(self, item: ledger_pb.SettleItem | ledger_pb.RecordItem) -> int:
-        """Position of the record, once it is on disk. Raises: OutboxFull."""
+    async def put(self, item: Item) -> int:
+        """Position of the record, once it is on disk."""
         ...
 
     def ack(self, position: int) -> None:
@@ -91,26 +93,39 @@ class Books:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("booking failed", extra={"error_type": type(error).__name__})
 
+    async def deliver(self, item: Item) -> None:
+        """Sends a record of the outbox. Raises: Refused when that can never work; any other
+        error means later."""
+        deadline = Deadline.after(self._settle_seconds_max)
+        try:
+            match item:
+                case ledger_pb.SettleItem():
+                    await self._services.settle(item, deadline)
+                case ledger_pb.ReleaseItem():
+                    await self._services.release(item, deadline)
+                case ledger_pb.RecordItem():
+                    await self._services.record(item, deadline)
+        except RemoteError as error:
+            if error.code in _FINAL:
+                raise Refused(error.reason) from None
+            raise
+
     async def _settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
-        position = await self._outbox.put(item)
+        position = await self._put(item)
         try:
             settlement = await self._services.settle(item, Deadline.after(self._settle_seconds_max))
         except Exception as error:
-            if isinstance(error, RemoteError) and error.code in _FINAL:
-                # The relay would get the same answer; it parks the record for the operator.
-                _log.error(
-                    "settlement refused", extra={"hold_id": item.hold_id, "reason": error.reason}
-                )
-            self._outbox.hand_over(position)
+            self._give_up(position, error, hold_id=item.hold_id)
             return None
-        self._outbox.ack(position)
+        if position is not None:
+            self._outbox.ack(position)
         return settlement
 
     async def _record(self, item: ledger_pb.RecordItem) -> entry_pb2.Entry | None:
         try:
             return await self._services.record(item, Deadline.after(self._settle_seconds_max))
-        except Exception:
-            self._outbox.hand_over(await self._outbox.put(item))
+        except Exception as error:
+            self._give_up(await self._put(item), error, request_id=item.request_id)
             return None
 
     async def _release(self, item: ledger_pb.ReleaseItem) -> None:
@@ -119,3 +134,20 @@ class Books:
         except Exception as error:
             reason = error.reason if isinstance(error, RemoteError) else type(error).__name__
             _log.warning("release failed", extra={"hold_id": item.hold_id, "reason": reason})
+
+    async def _put(self, item: Item) -> int | None:
+        """None: the disk did not take it. The ledger is asked all the same; only when it is
+        away too is something lost, and the log says what."""
+        try:
+            return await self._outbox.put(item)
+        except Exception as error:
+            _log.error("outbox did not take a record", extra={"error_type": type(error).__name__})
+            return None
+
+    def _give_up(self, position: int | None, error: Exception, **ids: str) -> None:
+        reason = error.reason if isinstance(error, RemoteError) else type(error).__name__
+        if position is None:
+            _log.critical("a booking is lost: no disk, no ledger", extra={"reason": reason, **ids})
+            return
+        _log.warning("booking handed to the relay", extra={"reason": reason, **ids})
+        self._outbox.hand_over(position)

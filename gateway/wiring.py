@@ -1,0 +1,171 @@
+"""The gateway put together: the only file that names concrete classes."""
+
+import asyncio
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import aiohttp
+from pydantic import SecretStr
+from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
+
+from catalog.fleet import Fleet, load_fleet
+from catalog.schema import ProviderConfig
+from chassis.server import Outfit, Room
+from gateway.answers import Answers
+from gateway.auth import Keys
+from gateway.books import Books
+from gateway.calling import Caller
+from gateway.complete import Completer, Parts
+from gateway.errors import ERRORS
+from gateway.outbox import Outbox
+from gateway.outbox_relay import Relay
+from gateway.provider import Provider
+from gateway.provider_http import HttpLimits, open_session
+from gateway.provider_openai import OpenAIProvider
+from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
+from gateway.services_grpc import GrpcServices
+from gateway.settings import GatewaySettings
+from gateway.steps import Steps
+
+
+class ProviderUnusable(Exception):
+    """A configured provider lacks what its variables should hold. Names variables only."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
+    """The gateway's room: the saga, its edges, the outbox with its relay.
+
+    Raises: catalog.config.ConfigError; ProviderUnusable; OutboxLocked; OSError.
+    """
+    fleet = load_fleet(settings.config)
+    outbox_part = outfit.health.part("outbox")
+    session = open_session()
+    providers = make_providers(fleet, session, os.environ)
+    token = settings.internal_token
+    services = GrpcServices(
+        tokenizer=settings.tokenizer_address,
+        cache=settings.cache_address,
+        router=settings.router_address,
+        ledger=settings.ledger_address,
+        token=token.get_secret_value() if token is not None else None,
+    )
+    outbox = await Outbox.open(settings.outbox_dir)
+    books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
+    relay = asyncio.create_task(Relay(outbox, books.deliver).run())
+    door = _door(
+        settings=settings,
+        outfit=outfit,
+        fleet=fleet,
+        services=services,
+        books=books,
+        providers=providers,
+    )
+    outbox_part.ok()
+
+    async def stop_relay() -> None:
+        relay.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await relay
+
+    return Room(
+        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door))],
+        service_names=[SERVICE_NAME],
+        errors=ERRORS,
+        authenticate=door.authenticate,
+        own_span_methods=OWN_SPAN_METHODS,
+        # In reverse: bookings under way end before what they need does.
+        cleanups=[
+            ("outbox", outbox.close),
+            ("services", services.close),
+            ("session", session.close),
+            ("relay", stop_relay),
+            ("bookings", books.drain),
+        ],
+    )
+
+
+def make_providers(
+    fleet: Fleet, session: aiohttp.ClientSession, environ: Mapping[str, str]
+) -> dict[str, Provider]:
+    """Every configured provider, by name. Raises: ProviderUnusable with every problem."""
+    timeouts = fleet.config.timeouts
+    problems: list[str] = []
+    providers: dict[str, Provider] = {}
+    for name, config in fleet.config.providers.items():
+        address, key = _address(name, config, environ, problems), None
+        if config.api_key_env is not None:
+            key = environ.get(config.api_key_env)
+            if not key:
+                problems.append(f"provider {name}: {config.api_key_env} is not set")
+        if address is None:
+            continue
+        providers[name] = OpenAIProvider(
+            name=name,
+            base_url=address,
+            api_key=SecretStr(key) if key else None,
+            session=session,
+            limits=HttpLimits(
+                answer_seconds_max=config.timeout_seconds,
+                connect_seconds_max=timeouts.connect_seconds,
+                idle_seconds_max=timeouts.idle_seconds,
+            ),
+            now=time.time,
+        )
+    if problems:
+        raise ProviderUnusable(problems)
+    return providers
+
+
+def _address(
+    name: str, config: ProviderConfig, environ: Mapping[str, str], problems: list[str]
+) -> str | None:
+    try:
+        address = config.address(environ)
+    except ValueError as error:
+        problems.append(f"provider {name}: {config.base_url_env} {error}")
+        return None
+    if address is None:
+        problems.append(f"provider {name}: {config.base_url_env} is not set")
+    return address
+
+
+def _door(
+    *,
+    settings: GatewaySettings,
+    outfit: Outfit,
+    fleet: Fleet,
+    services: GrpcServices,
+    books: Books,
+    providers: Mapping[str, Provider],
+) -> Completer:
+    def new_id() -> str:
+        return str(uuid.uuid4())
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    return Completer(
+        Parts(
+            settings=settings,
+            fleet=fleet,
+            services=services,
+            keys=Keys(
+                services,
+                seconds_max=settings.identity_seconds_max,
+                count_max=settings.identities_max,
+            ),
+            steps=Steps(services, books, fleet, settings, new_id),
+            caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
+            answers=Answers(services, books, fleet, new_id=new_id, now=now),
+            telemetry=outfit.telemetry,
+            new_id=new_id,
+        )
+    )
