@@ -1,0 +1,245 @@
+"""The whole fleet as processes on loopback, with a provider that speaks the real wire format."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb
+from spendgate.gateway.v1 import gateway_service_pb2_grpc as gateway_grpc
+from spendgate.ledger.v1 import budget_pb2
+from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
+
+from cli.embedded.children import ChildGroup
+from cli.embedded.redis import running_redis
+from tests.fakes.openai_upstream import OpenAIUpstream
+from tests.fakes.otlp_sink import OtlpSink
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "the-fleets-own-token"
+READY_SECONDS_MAX = 30
+SERVICES = ("tokenizer", "cache", "router", "ledger")
+
+FLEET_FILE = """
+providers:
+  upstream: {{base_url: "{base_url}", timeout_seconds: 5}}
+models:
+  strong:
+    provider: upstream
+    upstream_model: gpt-5.4
+    priced_as: openai/gpt-5.4
+    capabilities: [tools, json_schema, vision]
+    context_window_tokens: 200000
+    output_tokens_max: 4096
+    output_tokens_default: 64
+  cheap:
+    provider: upstream
+    upstream_model: gpt-4o-mini
+    priced_as: openai/gpt-4o-mini
+    capabilities: [tools, json_schema]
+    context_window_tokens: 128000
+    output_tokens_max: 4096
+    output_tokens_default: 64
+{scripted}
+  unpriced: {{provider: upstream, routable: false, context_window_tokens: 1000,
+    output_tokens_max: 100, capabilities: []}}
+baseline_model: strong
+retry: {{attempts_max: 2, backoff_seconds: 0.01}}
+"""
+# Models whose name tells the upstream how to behave; never chosen by "auto".
+SCRIPTED = ("fail-500", "fail-400", "hang", "usage-missing", "slow", "reset-mid-stream")
+SCRIPTED_LINE = """
+  {name}: {{provider: upstream, routable: false, capabilities: [],
+    context_window_tokens: 100000, output_tokens_max: 4096, output_tokens_default: 64,
+    price: {{input_usd_per_million: "1", output_usd_per_million: "2"}}}}"""
+
+
+class House:
+    """Five services, Redis, a provider, a trace sink."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.upstream = OpenAIUpstream()
+        self.sink = OtlpSink()
+        self.ports = {name: _free_port() for name in (*SERVICES, "gateway", "http")}
+        self.children: dict[str, asyncio.subprocess.Process] = {}
+        self._stack = AsyncExitStack()
+        self._group = ChildGroup(stop_seconds=10)
+        self._redis_url = ""
+
+    async def __aenter__(self):
+        enter = self._stack.enter_async_context
+        await enter(self.upstream)
+        await enter(self.sink)
+        self._redis_url = await enter(running_redis(self.folder / "redis"))
+        await enter(self._group)
+        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
+        fleet_file = FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
+        (self.folder / "fleet.yaml").write_text(fleet_file)
+        for name in (*SERVICES, "gateway"):
+            await self.start(name)
+        await asyncio.gather(*(self.ready(name) for name in (*SERVICES, "gateway")))
+        self._channel = await enter(grpc.aio.insecure_channel(self.address("gateway")))
+        self._books = await enter(grpc.aio.insecure_channel(self.address("ledger")))
+        self.gateway = gateway_grpc.GatewayServiceStub(self._channel)
+        self.ledger = ledger_grpc.LedgerServiceStub(self._books)
+        return self
+
+    async def __aexit__(self, *error):
+        await self._stack.aclose()
+
+    def address(self, name):
+        return f"127.0.0.1:{self.ports[name]}"
+
+    async def start(self, name):
+        module = "gateway" if name == "gateway" else f"services.{name}"
+        self.children[name] = await self._group.start(
+            [sys.executable, "-m", module],
+            env=self._environment(name),
+            output=self.log(name),
+            cwd=ROOT,
+        )
+
+    def log(self, name):
+        return self.folder / f"{name}.log"
+
+    def kill(self, name):
+        self.children[name].kill()
+
+    def freeze(self, name):
+        self.children[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name):
+        self.children[name].send_signal(signal.SIGCONT)
+
+    async def restart(self, name):
+        await self.children[name].wait()
+        self._group.forget(self.children[name])
+        await self.start(name)
+        await self.ready(name)
+
+    async def ready(self, name):
+        async with (
+            asyncio.timeout(READY_SECONDS_MAX),
+            grpc.aio.insecure_channel(self.address(name)) as channel,
+        ):
+            stub = health_pb2_grpc.HealthStub(channel)
+            while True:
+                if self.children[name].returncode is not None:
+                    raise AssertionError(f"{name} ended: {self.log(name).read_text()[-2000:]}")
+                try:
+                    answer = await stub.Check(health_pb2.HealthCheckRequest(service="readiness"))
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.05)
+                    continue
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+                await asyncio.sleep(0.05)
+
+    def _environment(self, name):
+        own = {
+            "LISTEN": self.address(name),
+            "INTERNAL_TOKEN": TOKEN,
+            "OTLP_ENDPOINT": self.sink.endpoint,
+        }
+        if name in ("router", "ledger", "gateway"):
+            own["CONFIG"] = str(self.folder / "fleet.yaml")
+        if name == "cache":
+            own["REDIS_URL"] = self._redis_url
+        if name == "ledger":
+            own["DATABASE_URL"] = f"sqlite+aiosqlite:///{self.folder}/ledger.db"
+            own["KEY_PEPPER"] = "a pepper of this test, long enough for anybody"
+        if name == "gateway":
+            own |= {f"{s.upper()}_ADDRESS": self.address(s) for s in SERVICES}
+            own["HTTP_LISTEN"] = self.address("http")
+            own["OUTBOX_DIR"] = str(self.folder / "outbox")
+            own["SETTLE_SECONDS_MAX"] = "1"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SPENDGATE_")}
+        return env | {f"SPENDGATE_{key}": value for key, value in own.items()}
+
+    # What tests do with it.
+
+    async def key(self, tenant, **pins):
+        """A new virtual key's secret."""
+        response = await self.ledger.CreateKey(
+            ledger_pb.CreateKeyRequest(key_id=f"key-{tenant}-{len(pins)}", tenant=tenant, **pins),
+            metadata=self._inside,
+        )
+        return response.secret
+
+    async def budget(self, tenant, budget_id, limit_nanos, **scope):
+        await self.ledger.CreateBudget(
+            ledger_pb.CreateBudgetRequest(
+                budget_id=budget_id,
+                scope=budget_pb2.BudgetScope(tenant=tenant, **scope),
+                window=budget_pb2.BUDGET_WINDOW_LIFETIME,
+                limit_nanos=limit_nanos,
+            ),
+            metadata=self._inside,
+        )
+
+    async def spent(self, tenant, budget_id):
+        """(settled, reserved) in nano-USD."""
+        response = await self.ledger.GetBudget(
+            ledger_pb.GetBudgetRequest(tenant=tenant, budget_id=budget_id), metadata=self._inside
+        )
+        return response.budget.settled_nanos, response.budget.reserved_nanos
+
+    async def entries(self, tenant, request_id=""):
+        response = await self.ledger.ListEntries(
+            ledger_pb.ListEntriesRequest(tenant=tenant, request_id=request_id, page_size=1000),
+            metadata=self._inside,
+        )
+        return list(response.entries)
+
+    async def complete(self, secret, text, *, model="auto", system="", **options):
+        sampling = options.pop("sampling", chat_pb2.Sampling(temperature=0))
+        return await self.gateway.Complete(
+            gateway_pb.CompleteRequest(
+                model=model,
+                prompt=prompt_of(text, system, sampling),
+                options=gateway_pb.RequestOptions(**options),
+            ),
+            timeout=20,
+            metadata=bearer(secret),
+        )
+
+    @property
+    def _inside(self):
+        return bearer(TOKEN)
+
+
+def bearer(secret):
+    return (("authorization", f"Bearer {secret}"),)
+
+
+def prompt_of(text, system="", sampling=None):
+    messages = [chat_pb2.Message(role=chat_pb2.ROLE_USER, content=text)]
+    if system:
+        messages.insert(0, chat_pb2.Message(role=chat_pb2.ROLE_SYSTEM, content=system))
+    return chat_pb2.Prompt(messages=messages, sampling=sampling)
+
+
+async def until(true, seconds_max=15.0):
+    """Waits until `true()`, sync or async, is so."""
+    async with asyncio.timeout(seconds_max):
+        while True:
+            found = true()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.05)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
