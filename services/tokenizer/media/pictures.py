@@ -121,11 +121,11 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class SquareTiles:
-    """258 tokens up to 384 x 384, else 258 for each 768 x 768 begun."""
+    """258 tokens up to 384 x 384, else 258 for each 768 x 768 begun, 16 of them at most."""
 
     bound_permille: int
 
-    _TILES_MAX = 64
+    _TILES_MAX = 16
 
     def tokens(self, width: int, height: int, detail: str) -> int:
         """258 a tile; `detail` makes no difference."""
@@ -134,8 +134,8 @@ class SquareTiles:
         return 258 * min(-(-width // 768) * -(-height // 768), self._TILES_MAX)
 
     def most_tokens(self, detail: str) -> int:
-        """So many that no picture in use has more."""
-        return 258 * 16
+        """All the tiles."""
+        return 258 * self._TILES_MAX
 
 
 @dataclass(frozen=True, slots=True)
