@@ -7,7 +7,6 @@ import platform
 import re
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -37,14 +36,14 @@ OPTIONS: Mapping[str, str] = {
 }
 
 
-class RedisUnavailableError(Exception):
+class RedisUnavailable(Exception):
     """No redis-server can be used here. Its text says what to do, and is meant for people."""
 
 
 def find_redis_server(environ: Mapping[str, str] = os.environ) -> Path:
     """Return a redis-server of version 8 or newer: from PATH, else from the wheel.
 
-    Raises RedisUnavailableError with what to install on this platform.
+    Raises RedisUnavailable with what to install on this platform.
     """
     on_path = shutil.which("redis-server", path=environ.get("PATH"))
     found_version: str | None = None
@@ -55,7 +54,7 @@ def find_redis_server(environ: Mapping[str, str] = os.environ) -> Path:
     bundled = _bundled()
     if bundled is not None:
         return bundled
-    raise RedisUnavailableError(_what_to_install(on_path, found_version))
+    raise RedisUnavailable(_what_to_install(on_path, found_version))
 
 
 class RedisServer:
@@ -71,11 +70,14 @@ class RedisServer:
         *,
         options: Mapping[str, str] | None = None,
         binary: Path | None = None,
+        group: ChildGroup | None = None,
     ) -> None:
+        """`group` is an entered group that will stop the server; default: one of its own."""
         self._directory = directory.absolute()
         self._options = {**OPTIONS, **(options or {})}
         self._binary = binary
-        self._group = ChildGroup()
+        self._own_group = ChildGroup() if group is None else None
+        self._group = group or self._own_group or ChildGroup()
         self._process: asyncio.subprocess.Process | None = None
         self._password = ""
         self._port = 0
@@ -89,7 +91,7 @@ class RedisServer:
         return self._process.pid
 
     async def __aenter__(self) -> Self:
-        """Start the server. Raises RedisUnavailableError."""
+        """Start the server. Raises RedisUnavailable."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._password = _kept_secret(self._directory / "password")
         path = self._directory / "redis.sock"
@@ -98,11 +100,14 @@ class RedisServer:
         else:
             self._port = _free_port()
             self.url = f"redis://:{self._password}@127.0.0.1:{self._port}/0"
-        await self._group.__aenter__()
+        if self._own_group is None:
+            await self.start()
+            return self
+        await self._own_group.__aenter__()
         try:
             await self.start()
         except BaseException:
-            await self._group.__aexit__(None, None, None)
+            await self._own_group.__aexit__(None, None, None)
             raise
         return self
 
@@ -112,13 +117,13 @@ class RedisServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGCONT)
-        await self._group.__aexit__(kind, error, trace)
+        if self._own_group is not None:
+            await self._own_group.__aexit__(kind, error, trace)
+        elif self._process is not None:
+            await self._group.stop(self._process)
 
     async def start(self) -> None:
-        """Start the process and wait until it answers. Raises RedisUnavailableError."""
+        """Start the process and wait until it answers. Raises RedisUnavailable."""
         binary = self._binary
         if binary is None:
             binary = await asyncio.to_thread(find_redis_server)
@@ -160,20 +165,22 @@ class RedisServer:
 
     async def _wait_until_it_answers(self, log: Path) -> None:
         import redis.asyncio
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
 
-        client = redis.asyncio.Redis.from_url(self.url)
+        client = redis.asyncio.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
                 while True:
                     if self._process is None or self._process.returncode is not None:
-                        raise RedisUnavailableError(_died(log))
+                        raise RedisUnavailable(_died(log))
                     try:
                         await client.ping()
                         return
                     except redis.exceptions.ConnectionError:
                         await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise RedisUnavailableError(
+            raise RedisUnavailable(
                 f"redis-server did not answer within {START_SECONDS_MAX:.0f} s; its log is {log}"
             ) from None
         finally:
@@ -186,7 +193,7 @@ async def running_redis(
 ) -> AsyncIterator[str]:
     """Run a private redis-server in `directory` and yield its URL.
 
-    `options` are redis.conf settings over OPTIONS. Raises RedisUnavailableError.
+    `options` are redis.conf settings over OPTIONS. Raises RedisUnavailable.
     """
     async with RedisServer(directory, options=options) as server:
         yield server.url

@@ -1,0 +1,207 @@
+"""What a fleet on one machine is made of: programs, settings, ports. Starts nothing."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catalog.config import ConfigError, embedded_config, load_config
+from catalog.schema import FleetConfig
+from chassis.settings import PREFIX, ServiceSettings
+from cli.embedded.folder import Folder, Secrets
+from cli.embedded.ports import HOST, Ports
+
+GRPC_PORT = 7070
+HTTP_PORT = 7080
+SERVICE_PORTS = {"tokenizer": 7071, "cache": 7072, "router": 7073, "ledger": 7074}
+MODEL_PORT = 7090
+# The supervisor kills after its own longer wait.
+DRAIN_SECONDS_MAX = 8
+
+CONFIG_FILE = "spendgate.yaml"
+LOCAL_MODEL_URL = "SPENDGATE_LOCAL_MODEL_URL"
+# Read by the command line itself, never by a service.
+CLI_VARIABLES = frozenset({"SPENDGATE_DIR", "SPENDGATE_KEY", "SPENDGATE_GATEWAY"})
+# All that a child needs to run at all; the rest of the shell's variables may hold secrets.
+PLAIN_VARIABLES = frozenset(
+    """PATH HOME USER LANG LC_ALL TZ TMPDIR VIRTUAL_ENV PYTHONPATH PYTHONUTF8 PYTHONWARNINGS
+    SSL_CERT_FILE SSL_CERT_DIR LD_LIBRARY_PATH DYLD_LIBRARY_PATH""".split()  # noqa: SIM905  a list in lines reads worse
+)
+
+
+class PlanProblem(Exception):
+    """The fleet cannot be started like this. The text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process. `health` is how it tells that it is well: "grpc" or "http"."""
+
+    name: str
+    command: tuple[str, ...]
+    environ: Mapping[str, str]
+    address: str
+    health: str = "grpc"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a fleet is started with."""
+
+    directory: Path
+    config: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    grpc_port: int = GRPC_PORT
+    http_port: int = HTTP_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The programs of a fleet in the order of their start, the gateway last."""
+
+    programs: tuple[Program, ...]
+    gateway: str
+    http: str
+    router: str
+    ledger: str
+    config: Path | None
+
+
+def find_config(options: Options, cwd: Path) -> Path | None:
+    """The fleet file: as told, else SPENDGATE_CONFIG, else spendgate.yaml here, else built in."""
+    told = options.config or options.environ.get("SPENDGATE_CONFIG")
+    if told:
+        return Path(told).absolute()
+    here = cwd / CONFIG_FILE
+    return here if here.is_file() else None
+
+
+def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
+    """The fleet file, with every provider's key at hand. Raises PlanProblem."""
+    try:
+        config = embedded_config() if path is None else load_config(path)
+    except ConfigError as error:
+        raise PlanProblem(str(error)) from error
+    missing = sorted(
+        f"{provider.api_key_env} (the key of provider {name})"
+        for name, provider in config.providers.items()
+        if provider.api_key_env and not environ.get(provider.api_key_env)
+    )
+    if missing:
+        raise PlanProblem(
+            f"Set {', '.join(missing)} in the environment, or take the provider out of"
+            f" {path or 'the fleet file'}."
+        )
+    return config
+
+
+def needs_local_model(config: FleetConfig, environ: Mapping[str, str]) -> bool:
+    """Whether a provider is the local model, and nobody said that it runs already."""
+    asked = any(provider.base_url_env == LOCAL_MODEL_URL for provider in config.providers.values())
+    return asked and not environ.get(LOCAL_MODEL_URL)
+
+
+def make_plan(
+    options: Options,
+    config_path: Path | None,
+    config: FleetConfig,
+    *,
+    folder: Folder,
+    secrets: Secrets,
+    ports: Ports,
+    redis_url: str,
+    otlp: str,
+) -> Plan:
+    """Every program with its port and its settings. Raises PlanProblem for unknown variables."""
+    environ = options.environ
+    _check_variables(environ, config)
+    where = {name: f"{HOST}:{ports.claim(port)}" for name, port in SERVICE_PORTS.items()}
+    where["gateway"] = f"{HOST}:{ports.claim(options.grpc_port)}"
+    http = f"{HOST}:{ports.claim(options.http_port)}"
+    ours = {
+        "SPENDGATE_INTERNAL_TOKEN": secrets.internal_token,
+        "SPENDGATE_KEY_PEPPER": environ.get("SPENDGATE_KEY_PEPPER") or secrets.key_pepper,
+        "SPENDGATE_REDIS_URL": redis_url,
+        "SPENDGATE_DATABASE_URL": environ.get("SPENDGATE_DATABASE_URL") or folder.database_url,
+        "SPENDGATE_OUTBOX_DIR": environ.get("SPENDGATE_OUTBOX_DIR") or str(folder.outbox),
+        "SPENDGATE_CONFIG": str(config_path) if config_path else "",
+        "SPENDGATE_OTLP_ENDPOINT": environ.get("SPENDGATE_OTLP_ENDPOINT") or otlp,
+        "SPENDGATE_DRAIN_SECONDS_MAX": environ.get("SPENDGATE_DRAIN_SECONDS_MAX")
+        or str(DRAIN_SECONDS_MAX),
+        "SPENDGATE_HTTP_LISTEN": http,
+        **{f"SPENDGATE_{name.upper()}_ADDRESS": address for name, address in where.items()},
+    }
+    programs = []
+    if needs_local_model(config, environ):
+        model = _local_model(environ, ports.claim(MODEL_PORT))
+        ours[LOCAL_MODEL_URL] = f"http://{model.address}/v1"
+        programs.append(model)
+    for name in (*SERVICE_PORTS, "gateway"):
+        programs.append(_service(name, where[name], {**environ, **ours}))
+    return Plan(
+        programs=tuple(programs),
+        gateway=where["gateway"],
+        http=f"http://{http}",
+        router=where["router"],
+        ledger=where["ledger"],
+        config=config_path,
+    )
+
+
+def _local_model(environ: Mapping[str, str], port: int) -> Program:
+    return Program(
+        name="local-model",
+        command=(sys.executable, "-m", "cli.embedded.local_model", "--port", str(port)),
+        environ=_plain(environ),
+        address=f"{HOST}:{port}",
+        health="http",
+    )
+
+
+def _service(name: str, address: str, environ: Mapping[str, str]) -> Program:
+    declared = _settings_class(name)
+    known = declared.variables().keys() | declared.foreign
+    given = {key: value for key, value in environ.items() if key in known and value}
+    given["SPENDGATE_LISTEN"] = address
+    # Providers' keys may have any name; only the gateway calls providers.
+    around = _without_settings(environ) if name == "gateway" else _plain(environ)
+    module = "gateway" if name == "gateway" else f"services.{name}"
+    return Program(name, (sys.executable, "-m", module), {**around, **given}, address)
+
+
+def _settings_class(name: str) -> type[ServiceSettings]:
+    """The settings class of a room, whatever it is called."""
+    module = importlib.import_module(
+        "gateway.settings" if name == "gateway" else f"services.{name}.settings"
+    )
+    for found in vars(module).values():
+        if (
+            isinstance(found, type)
+            and issubclass(found, ServiceSettings)
+            and found is not ServiceSettings
+        ):
+            return found
+    raise PlanProblem(f"{module.__name__} has no settings")
+
+
+def _check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
+    known = set(CLI_VARIABLES) | {LOCAL_MODEL_URL}
+    for name in (*SERVICE_PORTS, "gateway"):
+        known |= _settings_class(name).variables().keys()
+    for provider in config.providers.values():
+        known |= {provider.api_key_env or "", provider.base_url_env or ""}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            raise PlanProblem(f"{name} is not a setting of Spendgate.{hint}")
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name in PLAIN_VARIABLES}
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
