@@ -37,6 +37,13 @@ def current_call() -> Call:
     return _current.get()
 
 
+def trace_current_call(span: Span) -> None:
+    """Tells the RPC under way, if there is one, which span is its own: its log line names it."""
+    call = _current.get(None)
+    if call is not None:
+        call.span = span
+
+
 def set_current_call(call: Call) -> None:
     """Makes `call` the one this task works on."""
     _current.set(call)

@@ -10,6 +10,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from catalog.fleet import Fleet
+from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
 from chassis.errors import StatusError
 from chassis.invariant import InvariantBroken
@@ -164,6 +165,7 @@ class Completer:
             cache=parts.fleet.config.cache,
             new_id=parts.new_id,
         )
+        trace_current_call(ask.span)
         self._under_way += 1
         try:
             yield ask

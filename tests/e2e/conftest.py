@@ -3,11 +3,12 @@
 import re
 
 import pytest
+import pytest_asyncio
 
 from tests.e2e.house import House
 
 
-@pytest.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def house(tmp_path_factory):
     """The fleet that tests share. Each test has a tenant of its own."""
     async with House(tmp_path_factory.mktemp("fleet")) as built:

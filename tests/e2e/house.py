@@ -54,7 +54,7 @@ baseline_model: strong
 retry: {{attempts_max: 2, backoff_seconds: 0.01}}
 """
 # Models whose name tells the upstream how to behave; never chosen by "auto".
-SCRIPTED = ("fail-500", "fail-400", "hang", "usage-missing", "slow", "reset-mid-stream")
+SCRIPTED = ("fail-500", "fail-400", "hang", "usage-missing", "late", "reset-mid-stream")
 SCRIPTED_LINE = """
   {name}: {{provider: upstream, routable: false, capabilities: [],
     context_window_tokens: 100000, output_tokens_max: 4096, output_tokens_default: 64,

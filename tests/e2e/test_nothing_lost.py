@@ -13,9 +13,9 @@ async def test_the_gateway_killed_before_settlement_books_once(own_house):
     secret = await own_house.key("acme")
     await own_house.budget("acme", "company", 10**12)
     warm = await own_house.complete(secret, "warm up", model="cheap")
-    call = asyncio.create_task(own_house.complete(secret, "Slowly now", model="slow"))
+    call = asyncio.create_task(own_house.complete(secret, "Slowly now", model="late"))
     async with asyncio.timeout(10):
-        await own_house.upstream.until(lambda: own_house.upstream.calls["slow"] == 1)
+        await own_house.upstream.until(lambda: own_house.upstream.calls["late"] == 1)
     own_house.freeze("ledger")
     outbox = own_house.folder / "outbox"
     size = sum(f.stat().st_size for f in outbox.iterdir())
@@ -27,7 +27,7 @@ async def test_the_gateway_killed_before_settlement_books_once(own_house):
     await own_house.restart("gateway")
 
     async def booked():
-        return [e for e in await own_house.entries("acme") if e.attempt.model_used == "slow"]
+        return [e for e in await own_house.entries("acme") if e.attempt.model_used == "late"]
 
     entries = await until(booked)
     await asyncio.sleep(0.5)

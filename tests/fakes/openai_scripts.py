@@ -18,6 +18,7 @@ BOMB_BYTES = 256 * 2**20
 RETRY_AFTER_SECONDS = 7
 WORDS_OF_A_SLOW_ANSWER = 1_000
 SECONDS_BETWEEN_SLOW_WORDS = 0.01
+SECONDS_BEFORE_A_LATE_ANSWER = 0.5
 
 
 @dataclass
@@ -264,6 +265,12 @@ async def _slow(turn: Turn) -> web.StreamResponse:
     return response
 
 
+async def _late(turn: Turn) -> web.StreamResponse:
+    """Answers as a model does that has to think first."""
+    await asyncio.sleep(SECONDS_BEFORE_A_LATE_ANSWER)
+    return await happy(turn)
+
+
 async def _garbage(turn: Turn) -> web.StreamResponse:
     if turn.streams:
         response = await _begin(turn)
@@ -346,6 +353,7 @@ SCRIPTS: dict[str, Play] = {
     "hang": _hang,
     "hang-mid-stream": _hang_mid_stream,
     "slow": _slow,
+    "late": _late,
     "garbage": _garbage,
     "reset": _reset,
     "reset-mid-stream": _reset_mid_stream,
