@@ -223,18 +223,13 @@ class CacheScope(StrEnum):
 
 
 class CacheConfig(_Section):
-    """When answers are kept and served again."""
+    """Whether answers are served again, and to whom. How long they stay good and which prompts
+    may be cached are settings of the cache service."""
 
     enabled: bool = True
     """Whether answers are cached at all."""
     scope: CacheScope = CacheScope.TENANT
     """Who shares answers. Nothing is ever shared between tenants."""
-    temperature_max: Annotated[float, Field(ge=0, le=2)] = 0.0
-    """Requests that set a higher temperature ask for variety: they are not cached."""
-    unset_temperature: bool = True
-    """Whether requests that set no temperature are cached."""
-    ttl_seconds: Annotated[int, Field(ge=1, le=90 * 86_400)] = 7 * 86_400
-    """How long an answer stays good."""
 
 
 class TimeoutsConfig(_Section):

@@ -224,7 +224,6 @@ class Answers:
             key=ask.finding.key,
             answer=cache_pb.Answer(choices=choices, model=attempt.candidate.model, usage=usage),
         )
-        item.ttl.seconds = self._fleet.config.cache.ttl_seconds
         self._books.spawn(self._services.store(item, Deadline.after(STORE_SECONDS_MAX)))
 
 

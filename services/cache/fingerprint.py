@@ -51,15 +51,18 @@ def place(tag: str, name: str) -> str:
     return f"sg:{{{tag}}}:x:{name}"
 
 
-def is_cacheable(prompt: chat_pb2.Prompt, temperature_max: float) -> bool:
+def is_cacheable(
+    prompt: chat_pb2.Prompt, temperature_max: float, *, unset_temperature: bool = True
+) -> bool:
     """Whether an earlier answer may stand for a new one.
 
     A caller who sets a temperature above the bound asks for variety. One who sets none takes
-    what comes, and one who asks for several answers gets the same several.
+    what comes (unless the operator says otherwise), and one who asks for several answers gets
+    the same several.
     """
     sampling = prompt.sampling
     if not sampling.HasField("temperature"):
-        return True
+        return unset_temperature
     return sampling.temperature <= temperature_max  # False for NaN too
 
 

@@ -24,12 +24,21 @@ _Named = tuple[str, str]
 
 
 class Lookup:
-    """The verb Lookup. `folding` and `temperature_max` are the operator's policy."""
+    """The verb Lookup. `folding`, `temperature_max` and `unset_temperature` are the operator's
+    policy."""
 
-    def __init__(self, store: AnswerStore, *, folding: CaseFolding, temperature_max: float) -> None:
+    def __init__(
+        self,
+        store: AnswerStore,
+        *,
+        folding: CaseFolding,
+        temperature_max: float,
+        unset_temperature: bool = True,
+    ) -> None:
         self._store = store
         self._folding = folding
         self._temperature_max = temperature_max
+        self._unset_temperature = unset_temperature
         self._removals: set[asyncio.Task[None]] = set()
 
     async def find(self, items: Sequence[pb.LookupItem]) -> list[pb.Finding | Exception]:
@@ -62,7 +71,9 @@ class Lookup:
             check_lookup(item)
         except InvalidFields as error:
             return error
-        if not is_cacheable(item.prompt, self._temperature_max):
+        if not is_cacheable(
+            item.prompt, self._temperature_max, unset_temperature=self._unset_temperature
+        ):
             return "", ""
         name = fingerprint(item.model, item.prompt, self._folding)
         scope = item.scope

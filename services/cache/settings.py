@@ -31,6 +31,9 @@ class CacheSettings(ServiceSettings):
     temperature_max: Annotated[float, Field(ge=0, le=2)] = 0.0
     """Prompts that ask for a higher temperature are not cached."""
 
+    unset_temperature: bool = True
+    """Whether prompts that set no temperature are cached."""
+
     answer_bytes_max: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] = 1024 * 1024
     """Largest answer that is kept."""
 

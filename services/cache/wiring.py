@@ -32,7 +32,10 @@ async def build(settings: CacheSettings, outfit: Outfit) -> Room:
         report=_report_to(outfit.health.part("redis")),
     )
     lookup = Lookup(
-        store, folding=settings.exact_case_folding, temperature_max=settings.temperature_max
+        store,
+        folding=settings.exact_case_folding,
+        temperature_max=settings.temperature_max,
+        unset_temperature=settings.unset_temperature,
     )
     keep = Keep(
         store,

@@ -147,7 +147,7 @@ async def test_a_deadline_is_kept(house, tenant):
     assert entry.cost_nanos == 0
 
 
-@pytest.mark.parametrize("secret", ["", "sg_wrong", "sg_" + "x" * 600, "\x7f"])
+@pytest.mark.parametrize("secret", ["", "sg_wrong", "sg_" + "x" * 600])
 async def test_a_key_that_opens_nothing(house, secret):
     """KEY_INVALID, for whatever reason, and no hint why."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -291,3 +291,9 @@ def _value(field: FieldDescriptor, number: int) -> Any:
     }
     value = kinds.get(field.cpp_type, 2 + number)
     return value.encode() if field.type == FieldDescriptor.TYPE_BYTES else value
+
+
+def test_the_operator_may_keep_unset_temperatures_out():
+    """A provider's default temperature is not 0; some operators want no cached answers then."""
+    assert is_cacheable(prompt(), 0.0)
+    assert not is_cacheable(prompt(), 0.0, unset_temperature=False)

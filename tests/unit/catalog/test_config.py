@@ -38,8 +38,7 @@ def test_a_short_file_is_enough() -> None:
     config = parse_config(GOOD)
     assert config.providers["openai"].timeout_seconds == 120
     assert config.cache.scope is CacheScope.TENANT
-    assert config.cache.temperature_max == 0
-    assert config.cache.unset_temperature
+    assert config.cache.enabled
     assert config.retry.attempts_max == 3
 
 
