@@ -293,7 +293,7 @@ def _value(field: FieldDescriptor, number: int) -> Any:
     return value.encode() if field.type == FieldDescriptor.TYPE_BYTES else value
 
 
-def test_the_operator_may_keep_unset_temperatures_out():
+def test_the_operator_may_keep_unset_temperatures_out(prompt: Make) -> None:
     """A provider's default temperature is not 0; some operators want no cached answers then."""
     assert is_cacheable(prompt(), 0.0)
     assert not is_cacheable(prompt(), 0.0, unset_temperature=False)
