@@ -1,0 +1,36 @@
+"""What the ledger can be told."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from chassis.settings import ServiceSettings
+
+PEPPER_CHARS_MIN = 16
+
+
+class LedgerSettings(ServiceSettings):
+    """Settings of the ledger, each from SPENDGATE_<NAME>."""
+
+    database_url: Annotated[str, Field(pattern=r"^sqlite(\+aiosqlite)?:///.+")] = (
+        "sqlite:///.spendgate/ledger.db"
+    )
+    """Where the books are: sqlite:///path/of/file (sqlite:////absolute/path). The folder is made
+    when it is not there."""
+
+    database_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """How long to wait for another process that has the books locked."""
+
+    key_pepper: Annotated[SecretStr, Field(min_length=PEPPER_CHARS_MIN)]
+    """What the secrets of virtual keys are hashed with. Keep it apart from the database and never
+    change it: keys made under another pepper open nothing."""
+
+    config: Path | None = None
+    """The fleet file, for prices. Default: the built-in one, with a small local model."""
+
+    sweep_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """How often lapsed holds are let go where no command does it, and the database is probed."""
+
+    batch_commands_max: Annotated[int, Field(ge=1, le=1024)] = 256
+    """Commands in one transaction."""

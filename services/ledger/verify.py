@@ -1,0 +1,190 @@
+"""Proves that the books agree with themselves: what is kept equals what the rows add up to.
+
+Written as questions to the database, apart from the rules that keep the books, so that a fault
+in those cannot hide itself here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, or_, select
+
+from services.ledger.rules.values import AttemptOutcome, EntryKind, HoldState
+from services.ledger.rules.windows import HOUR_US
+from services.ledger.sql import schema
+from services.ledger.sql.database import Database
+
+_READ = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "audio_input_tokens",
+)
+_WRITTEN = ("output_tokens", "reasoning_tokens", "audio_output_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something the books do not agree on. `where` names rows by ids and numbers only."""
+
+    what: str
+    where: tuple[Any, ...]
+    kept: int
+    replayed: int
+
+
+async def verify(database: Database) -> Sequence[Difference]:
+    """Every difference, none when the books are right. All at one moment of the books.
+
+    Raises: BooksUnavailable.
+    """
+
+    def work(conn: Connection) -> Sequence[Difference]:
+        return [
+            *_balances(conn, "settled_nanos", _settled(conn)),
+            *_balances(conn, "reserved_nanos", _reserved(conn)),
+            *_rollups(conn),
+            *_holds(conn),
+            *_lines(conn),
+            *_requests(conn),
+        ]
+
+    return await database.read(work)
+
+
+def _settled(conn: Connection) -> dict[tuple[Any, ...], int]:
+    line, entry = schema.budget_line, schema.entry
+    key = (line.c.budget_number, line.c.window_start_us)
+    rows = conn.execute(
+        select(*key, func.sum(entry.c.cost_nanos))
+        .join(entry, entry.c.owner_id == line.c.owner_id)
+        .group_by(*key)
+    )
+    return {(number, start): int(total) for number, start, total in rows}
+
+
+def _reserved(conn: Connection) -> dict[tuple[Any, ...], int]:
+    line, hold = schema.budget_line, schema.hold
+    key = (line.c.budget_number, line.c.window_start_us)
+    rows = conn.execute(
+        select(*key, func.sum(line.c.held_nanos))
+        .join(hold, hold.c.hold_id == line.c.owner_id)
+        .where(hold.c.state == int(HoldState.PENDING))
+        .group_by(*key)
+    )
+    return {(number, start): int(total) for number, start, total in rows}
+
+
+def _balances(
+    conn: Connection, column: str, replayed: Mapping[tuple[Any, ...], int]
+) -> Iterator[Difference]:
+    table = schema.balance
+    rows = conn.execute(select(table.c.budget_number, table.c.window_start_us, table.c[column]))
+    kept = {(number, start): value for number, start, value in rows}
+    yield from _compare(f"balance.{column}", kept, replayed)
+
+
+def _rollups(conn: Connection) -> Iterator[Difference]:
+    entry, rollup = schema.entry, schema.rollup_hour
+    counts = entry.c.counts_request
+    hit = entry.c.kind.in_([int(EntryKind.CACHE_HIT), int(EntryKind.SHARED_CALL)])
+    sums = {
+        "request_count": case((counts, 1), else_=0),
+        "hit_count": case((and_(counts, hit), 1), else_=0),
+        "error_count": case((and_(counts, entry.c.outcome != int(AttemptOutcome.OK)), 1), else_=0),
+        "attempt_count": case((entry.c.kind == int(EntryKind.CALL), 1), else_=0),
+        "input_tokens": sum((entry.c[name] for name in _READ[1:]), entry.c[_READ[0]]),
+        "output_tokens": sum((entry.c[name] for name in _WRITTEN[1:]), entry.c[_WRITTEN[0]]),
+        "latency_ms": case((counts, entry.c.latency_ms), else_=0),
+        **{
+            name: entry.c[name]
+            for name in ("cost_nanos", "counterfactual_nanos", *schema.SAVED_COLUMNS)
+        },
+    }
+    key = [
+        (entry.c.book_us - entry.c.book_us % HOUR_US).label("hour"),
+        *(entry.c[name] for name in ("tenant", "project", "user_id", "feature", "model_used")),
+        entry.c.provider,
+        entry.c.kind,
+    ]
+    order = list(sums)
+    width = len(key)
+    replayed = {
+        tuple(row[:width]): row[width:]
+        for row in conn.execute(
+            select(*key, *(func.sum(sums[name]) for name in order)).group_by(*key)
+        )
+    }
+    kept = {
+        tuple(row[:width]): row[width:]
+        for row in conn.execute(
+            select(
+                *(rollup.c[name] for name in schema.ROLLUP_KEY_COLUMNS),
+                *(rollup.c[name] for name in order),
+            )
+        )
+    }
+    for place, name in enumerate(order):
+        yield from _compare(
+            f"rollup_hour.{name}",
+            {where: int(row[place]) for where, row in kept.items()},
+            {where: int(row[place]) for where, row in replayed.items()},
+        )
+
+
+def _holds(conn: Connection) -> Iterator[Difference]:
+    """A settled hold has rows, a pending or lapsed one has none, a released one cost nothing."""
+    hold, entry = schema.hold, schema.entry
+    count = func.count(entry.c.entry_no)
+    cost = func.coalesce(func.sum(entry.c.cost_nanos), 0)
+    open_states = [int(HoldState.PENDING), int(HoldState.EXPIRED)]
+    rows = conn.execute(
+        select(hold.c.hold_id, hold.c.state, count)
+        .join(entry, entry.c.owner_id == hold.c.hold_id, isouter=True)
+        .group_by(hold.c.hold_id, hold.c.state)
+        .having(
+            or_(
+                and_(hold.c.state == int(HoldState.SETTLED), count == 0),
+                and_(hold.c.state.in_(open_states), count > 0),
+                and_(hold.c.state == int(HoldState.RELEASED), cost > 0),
+            )
+        )
+    )
+    for hold_id, state, found in rows:
+        yield Difference("hold.state", (hold_id,), state, found)
+
+
+def _lines(conn: Connection) -> Iterator[Difference]:
+    """Every budget of a hold has the same amount set aside."""
+    hold, line = schema.hold, schema.budget_line
+    rows = conn.execute(
+        select(line.c.owner_id, line.c.budget_number, line.c.held_nanos, hold.c.held_nanos)
+        .join(hold, hold.c.hold_id == line.c.owner_id)
+        .where(line.c.held_nanos != hold.c.held_nanos)
+    )
+    for owner_id, number, kept, held in rows:
+        yield Difference("budget_line.held_nanos", (owner_id, number), kept, held)
+
+
+def _requests(conn: Connection) -> Iterator[Difference]:
+    """Every booked request counts exactly once."""
+    entry = schema.entry
+    counted = func.sum(case((entry.c.counts_request, 1), else_=0))
+    rows = conn.execute(
+        select(entry.c.tenant, entry.c.request_id, counted)
+        .group_by(entry.c.tenant, entry.c.request_id)
+        .having(counted != 1)
+    )
+    for tenant, request_id, found in rows:
+        yield Difference("entry.counts_request", (tenant, request_id), found, 1)
+
+
+def _compare(
+    what: str, kept: Mapping[tuple[Any, ...], int], replayed: Mapping[tuple[Any, ...], int]
+) -> Iterator[Difference]:
+    for where in sorted(kept.keys() | replayed.keys()):
+        here, there = kept.get(where, 0), replayed.get(where, 0)
+        if here != there:
+            yield Difference(what, where, here, there)
