@@ -30,8 +30,6 @@ from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 
 # A message or a piece of one takes about as long to walk over as this much text to count.
 _STEP_BYTES: Final = 256
-# The steps of a smaller prompt are not worth adding up.
-_TINY_BYTES: Final = 1024
 
 
 class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
@@ -106,7 +104,7 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
 def _work_bytes(item: pb.PrepareItem) -> int:
     """How much work the item is, in bytes of plain text."""
     size = item.ByteSize()
-    if not _TINY_BYTES < size <= SLICE_BYTES_MAX:
+    if size > SLICE_BYTES_MAX:  # off to a thread, however many steps it has
         return size
     steps = sum(
         1 + len(message.parts) + len(message.tool_calls) for message in item.prompt.messages

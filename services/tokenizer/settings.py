@@ -10,5 +10,5 @@ from chassis.settings import ServiceSettings
 class TokenizerSettings(ServiceSettings):
     """SPENDGATE_* variables of the tokenizer."""
 
-    count_threads_max: Annotated[int, Field(ge=1, le=64)] = 2
-    """Threads for big texts. More than the machine has cores helps nobody."""
+    bulk_threads_max: Annotated[int, Field(ge=1, le=64)] = 2
+    """Threads for texts over 64 KiB. More than the machine has cores helps nobody."""

@@ -30,7 +30,7 @@ async def build(
         part.failed(str(error))
         raise
     part.ok()
-    workers = Workers(settings.count_threads_max)
+    workers = Workers(settings.bulk_threads_max)
     servicer = TokenizerServicer(vocabularies, FixedRatios(), workers)
     return Room(
         servicers=[(pb_grpc.add_TokenizerServiceServicer_to_server, servicer)],

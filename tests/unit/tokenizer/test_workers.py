@@ -7,6 +7,7 @@ import pytest
 from chassis.deadline import Deadline, DeadlinePassed
 from services.tokenizer.vocabulary import Checkpoint
 from services.tokenizer.workers import (
+    GROUP_BYTES_MAX,
     INLINE_BYTES_MAX,
     SLICE_BYTES_MAX,
     Job,
@@ -18,7 +19,7 @@ BIG = SLICE_BYTES_MAX + 1
 
 @pytest.fixture
 async def workers() -> AsyncIterator[Workers]:
-    workers = Workers(threads_max=2)
+    workers = Workers(bulk_threads_max=2)
     yield workers
     await workers.close()
 
@@ -45,7 +46,24 @@ async def test_big_jobs_leave_the_loop_alone(workers: Workers) -> None:
     on_loop = INLINE_BYTES_MAX // 4096
     assert ran_on[:on_loop] == [here] * on_loop
     assert here not in ran_on[on_loop:]
-    assert len(set(ran_on[on_loop:])) <= 2
+    assert len(set(ran_on[on_loop:])) == 1
+
+
+async def test_bulk_does_not_hold_up_the_rest(workers: Workers) -> None:
+    """While every bulk thread is busy, what is smaller is still counted."""
+    release = threading.Event()
+    bulk = [job(GROUP_BYTES_MAX + 1, lambda _: release.wait()) for _ in range(4)]
+    stuck = asyncio.create_task(workers.run(bulk))
+    try:
+        await asyncio.sleep(0)
+        assert await workers.run([job(BIG, lambda _: "middle"), job(1, lambda _: "small")]) == [
+            "middle",
+            "small",
+        ]
+        assert not stuck.done()
+    finally:
+        release.set()
+    assert await stuck == [True] * 4
 
 
 async def test_the_loop_turns_between_slices(workers: Workers) -> None:
