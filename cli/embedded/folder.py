@@ -12,12 +12,15 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LOG_BYTES_MAX = 8 * 1024 * 1024
+LOCK_TRIES = 5
+LOCK_PAUSE_SECONDS = 0.02
 
 
 class FolderProblem(Exception):
@@ -100,7 +103,7 @@ class Folder:
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(handle)
             except BlockingIOError:
                 holder = os.pread(handle, 32, 0).decode(errors="replace").strip()
                 raise FolderProblem(
@@ -140,10 +143,9 @@ class Folder:
         """Where the running fleet is; None when none runs here."""
         try:
             found = FleetFile(**json.loads((self.path / "fleet.json").read_text()))
-            os.kill(found.pid, 0)
         except (OSError, ValueError, TypeError):
             return None
-        return found
+        return found if self._is_locked() else None
 
     def local_key(self) -> str | None:
         """The key that commands on this machine use; None before the first start."""
@@ -155,6 +157,20 @@ class Folder:
     def keep_local_key(self, secret: str) -> None:
         """Keep the key that commands on this machine use."""
         self._write_text(self.path / "local.key", secret)
+
+    def _is_locked(self) -> bool:
+        """Whether a fleet runs: a lock ends with its process, a file or a pid would not."""
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
     def _write(self, path: Path, content: object) -> None:
         self._write_text(path, json.dumps(content, indent=2) + "\n")
@@ -168,3 +184,15 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+
+
+def _lock(handle: int) -> None:
+    """Take the lock. A command that looks whether it is held holds it for a blink itself."""
+    for attempt in range(LOCK_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if attempt == LOCK_TRIES - 1:
+                raise
+            time.sleep(LOCK_PAUSE_SECONDS)

@@ -133,7 +133,7 @@ class Keeper:
     def __init__(self, group: ChildGroup, folder: Folder, tell: Tell) -> None:
         self._group = group
         self._folder = folder
-        self._tell = tell
+        self._told = tell
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
 
@@ -246,6 +246,11 @@ class Keeper:
     def _gone(self, name: str, child: asyncio.subprocess.Process) -> None:
         self._running.pop(name, None)
         self._group.forget(child)
+
+    def _tell(self, news: News) -> None:
+        # A terminal that was closed must not keep the fleet from stopping in order.
+        with contextlib.suppress(OSError, ValueError):
+            self._told(news)
 
     async def _trim(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from cli.embedded.trace_store import TraceStore
 
 RECEIVE_BYTES_MAX = 16 * 1024 * 1024
 WAIT_SECONDS_MAX = 10.0
+TRACE_ID_CHARS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,10 @@ def _app(store: TraceStore, token: str) -> web.Application:
         shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(shown, expected):
             return web.json_response({"error": "the token is missing or wrong"}, status=401)
-        trace_id: str | None = request.match_info["trace_id"]
-        if trace_id == "last":
+        asked = request.match_info["trace_id"]
+        # A whole id is waited for: its spans may be on their way.
+        trace_id = asked if len(asked) == TRACE_ID_CHARS else store.find(asked)
+        if asked == "last":
             trace_id = store.last_id
         spans = await store.whole(trace_id, seconds_max=WAIT_SECONDS_MAX) if trace_id else []
         if not spans:

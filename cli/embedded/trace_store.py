@@ -44,6 +44,11 @@ class TraceStore:
         """The spans of a trace, 32 hex digits, by start time; empty when it is not known."""
         return sorted(self._traces.get(trace_id.lower(), []), key=lambda span: span.start_ns)
 
+    def find(self, beginning: str) -> str | None:
+        """The id that begins so, the newest if there are several; None when there is none."""
+        found = (known for known in reversed(self._traces) if known.startswith(beginning.lower()))
+        return next(found, None)
+
     async def whole(self, trace_id: str, *, seconds_max: float = 10.0) -> list[TraceSpan]:
         """The trace once no more spans come, at the latest after `seconds_max`."""
         try:
