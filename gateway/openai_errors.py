@@ -66,6 +66,20 @@ _PARAMS = {
 }
 
 
+_PATHS = (
+    (re.compile(r"\.parts\["), ".content["),
+    (re.compile(r"\.image\."), ".image_url."),
+    (re.compile(r"\.audio\."), ".input_audio."),
+    (
+        re.compile(
+            r"((?:^tools|\.tool_calls)\[\d+\])\.(name|description|parameters|arguments|strict)"
+        ),
+        r"\1.function.\2",
+    ),
+    (re.compile(r"_json$"), ""),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpError:
     """What goes over the wire."""
@@ -117,8 +131,9 @@ def param_of(path: str) -> str:
     """OpenAI's name for a field of our messages; a path of theirs stays as it is."""
     path = _PARAMS.get(path, path).removeprefix("prompt.")
     path = _PARAMS.get(path, path).removeprefix("sampling.")
-    path = re.sub(r"\.parts\[", ".content[", path)
-    return re.sub(r"_json$", "", path)
+    for ours, theirs in _PATHS:
+        path = ours.sub(theirs, path)
+    return path
 
 
 @dataclass(slots=True)

@@ -406,3 +406,26 @@ async def test_no_error_or_log_quotes_anyone(
     shown = f"{told} {text} {caplog.text} {[vars(record) for record in caplog.records]}"
     assert "canary" not in shown
     assert KEY not in shown
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_stop_lets_answers_end(stream: bool) -> None:
+    """At a rolling restart a request under way gets its answer, a new one no connection."""
+    gate = asyncio.Event()
+    async with house_of(LIMITS, gate=gate) as house:
+        body = {**BODY, "stream": stream}
+        async with aiohttp.ClientSession(headers=AUTH) as session:
+            asked = asyncio.create_task(session.post(house.url(CHAT), json=body))
+            async with asyncio.timeout(5):
+                await house.door.begun.wait()
+            stopping = asyncio.create_task(house.server.stop())
+            await asyncio.sleep(0.05)
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await house.post(BODY)
+            gate.set()
+            async with asyncio.timeout(5):
+                response = await asked
+                text = await response.text()
+                await stopping
+    assert response.status == 200
+    assert text.endswith("data: [DONE]\n\n" if stream else "}")
