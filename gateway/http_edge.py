@@ -18,13 +18,14 @@ from chassis.errors import ErrorTable
 from gateway.door import Door, Identity
 from gateway.http_headers import add_options, only, summary_headers, traceparent
 from gateway.http_stream import send_stream
-from gateway.openai_errors import HttpError, error_of, plain_error
+from gateway.openai_errors import LIMIT_PARAM, HttpError, error_of, plain_error
 from gateway.openai_parse import ChatRequest, NotJson, parse_chat
 from gateway.openai_wire import ChunkRenderer, render_answer, render_model
 
 # Above this a body is read beside the loop: it takes about a millisecond.
 _OFF_LOOP_BYTES = 32 * 2**10
 _MODELS_SECONDS_MAX = 10.0
+_LIMIT_NAME = web.RequestKey("limit_name", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -91,6 +92,7 @@ class Edge:
         deadline = Deadline.after(self._limits.request_seconds_max)
         identity = await self._identify(request)
         chat = await self._read(request)
+        request[_LIMIT_NAME] = chat.limit_name
         add_options(request.headers, chat.options)
         if chat.stream:
             return await self._stream(request, chat, identity, deadline)
@@ -118,7 +120,7 @@ class Edge:
             self._door.stream(wanted, identity, traceparent(request.headers), deadline),
             chunks,
             chat.options.cache_mode,
-            error_of=lambda error: error_of(self._errors.to_status(error)),
+            error_of=lambda error: self._error_of(request, error),
             write_seconds_max=self._limits.write_seconds_max,
         )
 
@@ -191,12 +193,16 @@ class Edge:
                 if request.transport is None:
                     # Nobody is there to be told.
                     raise
-                response = error_response(error_of(self._errors.to_status(error)))
+                response = error_response(self._error_of(request, error))
             if not response.prepared:
                 await self._send(request, response)
             return response
 
         return guard
+
+    def _error_of(self, request: web.Request, error: Exception) -> HttpError:
+        limit_name = request.get(_LIMIT_NAME, LIMIT_PARAM)
+        return error_of(self._errors.to_status(error), limit_name)
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> None:
         """Writes a whole response, within bounds that aiohttp would not set."""

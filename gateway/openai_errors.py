@@ -52,8 +52,9 @@ _CODES = {
     "CONTEXT_TOO_LONG": "context_length_exceeded",
 }
 
+LIMIT_PARAM = "max_completion_tokens"
 _PARAMS = {
-    "sampling.output_tokens_max": "max_completion_tokens",
+    "sampling.output_tokens_max": LIMIT_PARAM,
     "sampling.choice_count": "n",
     "options.tags": "metadata",
     "options.user": "user",
@@ -98,8 +99,11 @@ def plain_error(
     return HttpError(status, {"error": error})
 
 
-def error_of(status: status_pb2.Status) -> HttpError:
-    """The status in OpenAI's words; its reason and metadata beside them, where SDKs do not look."""
+def error_of(status: status_pb2.Status, limit_name: str = LIMIT_PARAM) -> HttpError:
+    """The status in OpenAI's words; its reason and metadata beside them, where SDKs do not look.
+
+    `limit_name` is the option by which the caller limited output tokens: there are two.
+    """
     details = _details(status)
     info = details.info
     http_status = _HTTP_STATUSES.get(code_of(status), 500)
@@ -116,6 +120,8 @@ def error_of(status: status_pb2.Status) -> HttpError:
         code = _CODES.get(info.metadata.get("providerReason", ""), code)
     elif info.reason == "BUDGET_EXCEEDED":
         kind = "insufficient_quota"
+    if param == LIMIT_PARAM:
+        param = limit_name
     message = status.message
     if details.quota and details.quota not in message:
         message = f"{message} ({details.quota})"

@@ -45,6 +45,8 @@ class ChatRequest:
     stream: bool
     # The caller wants a chunk with the tokens at the end of its stream.
     include_usage: bool
+    # The option it set the limit on output tokens with, for errors about it.
+    limit_name: str
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -58,16 +60,17 @@ def parse_chat(body: bytes) -> ChatRequest:
     stream = fields.boolean("stream") or False
     include_usage = _include_usage(fields, stream)
     options = _options(fields)
+    limit_name, limit = _output_tokens_max(fields)
     prompt = chat_pb2.Prompt(
         messages=_messages(fields),
         tools=_tools(fields),
-        sampling=_sampling(fields),
+        sampling=_sampling(fields, limit),
         tool_choice_json=_tool_choice(fields),
         response_format_json=_response_format(fields),
     )
     # Last: whatever nobody knew.
     prompt.extra_json = fields.rest_json()
-    return ChatRequest(model, prompt, options, stream, include_usage)
+    return ChatRequest(model, prompt, options, stream, include_usage, limit_name)
 
 
 def parse_content(
@@ -207,9 +210,16 @@ def _tool(value: Any, path: str) -> chat_pb2.Tool:
     return tool
 
 
-def _sampling(fields: Fields) -> chat_pb2.Sampling:
+def _output_tokens_max(fields: Fields) -> tuple[str, int | None]:
+    """The limit and the name it was set by; the newer one counts when both are."""
     older = fields.integer("max_tokens")
     newer = fields.integer("max_completion_tokens")
+    if newer is None and older is not None:
+        return "max_tokens", older
+    return "max_completion_tokens", newer
+
+
+def _sampling(fields: Fields, output_tokens_max: int | None) -> chat_pb2.Sampling:
     stop = fields.take("stop")
     stops = [stop] if isinstance(stop, str) else stop or []
     if not isinstance(stops, list) or not all(isinstance(text, str) for text in stops):
@@ -219,7 +229,7 @@ def _sampling(fields: Fields) -> chat_pb2.Sampling:
     return chat_pb2.Sampling(
         temperature=fields.number("temperature"),
         top_p=fields.number("top_p"),
-        output_tokens_max=older if newer is None else newer,
+        output_tokens_max=output_tokens_max,
         stop=stops,
         seed=fields.integer("seed"),
         choice_count=fields.integer("n", _INT32_MAX),

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from spendgate.gateway.v1 import error_reason_pb2
 
-from chassis.errors import ErrorStatus, ErrorTable
+from chassis.errors import ErrorStatus, ErrorTable, FieldViolation, InvalidFields
 from gateway.openai_errors import error_of, param_of, plain_error
 
 TABLE = ErrorTable("gateway.spendgate", {})
@@ -90,3 +90,11 @@ def test_the_budget_is_named() -> None:
 def test_params_have_the_names_callers_used(path: str, param: str) -> None:
     """A caller of the HTTP door never saw our messages."""
     assert param_of(path) == param
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_limit_is_called_what_the_caller_called_it(name: str) -> None:
+    """There are two names for it."""
+    violation = FieldViolation("prompt.sampling.output_tokens_max", "is at least 1")
+    status = TABLE.to_status(InvalidFields("REQUEST_INVALID", violation))
+    assert error_of(status, name).body["error"]["param"] == name

@@ -173,7 +173,9 @@ def test_an_empty_tool_result_is_content() -> None:
 )
 def test_either_name_limits_the_output(fields: dict[str, int], limit: int) -> None:
     """The newer name wins when both are set."""
-    assert parsed(**fields).prompt.sampling.output_tokens_max == limit
+    told = parsed(**fields)
+    assert told.prompt.sampling.output_tokens_max == limit
+    assert fields[told.limit_name] == limit
 
 
 def test_attribution_is_no_part_of_the_prompt() -> None:
