@@ -1,0 +1,1 @@
+"""Measurements: what a thing costs on this machine, never a pass or fail."""
