@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import grpc
 from spendgate.chat.v1 import chat_pb2
@@ -23,7 +24,7 @@ _SOURCES = {
     pb.ANSWER_SOURCE_CACHE_EXACT: Source.CACHE_EXACT,
     pb.ANSWER_SOURCE_SHARED: Source.SHARED,
 }
-_REFUSED = "BUDGET_EXCEEDED"
+REFUSED = "BUDGET_EXCEEDED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,15 @@ class GrpcDoor:
         self._stub: Any = gateway_grpc.GatewayServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {key}"),)
 
-    async def close(self) -> None:
-        """Ends the channel."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self._channel.close()
 
     async def send(self, ask: Ask) -> Outcome:
@@ -150,7 +158,7 @@ def success(row: Row, latency_us: int, answer: str, summary: pb.Summary) -> Outc
 
 def failure(row: Row, latency_us: int, error: RemoteError) -> Outcome:
     """The outcome of a request that got a status instead of an answer."""
-    refused = error.reason == _REFUSED
+    refused = error.reason == REFUSED
     return Outcome(
         row=row,
         source=Source.REFUSED if refused else Source.FAILED,

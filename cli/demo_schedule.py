@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from cli.demo_rows import Row
 
-# How far a caller may look past a request that must wait: the day keeps its order by and large.
-LOOK_AHEAD_ROWS = 12
+# How far down the day a caller may go past a request that must wait: by and large the day keeps
+# its order.
+LOOK_AHEAD_ROWS = 16
 
 
 class Schedule:
@@ -18,7 +19,7 @@ class Schedule:
         *,
         look_ahead_rows: int = LOOK_AHEAD_ROWS,
     ) -> None:
-        self._waiting = list(rows)
+        self._waiting = dict(enumerate(rows))
         self._depends_on = depends_on
         self._look_ahead_rows = look_ahead_rows
         self._done: set[str] = set()
@@ -30,14 +31,15 @@ class Schedule:
 
     def take(self) -> list[Row]:
         """The next row, or all rows of the next burst together; none when all must wait."""
-        for row in self._waiting[: self._look_ahead_rows]:
+        last = next(iter(self._waiting), 0) + self._look_ahead_rows
+        for place, row in self._waiting.items():
+            if place > last:
+                break
             if self._depends_on[row.id] <= self._done:
-                taken = [row]
+                places = [place]
                 if row.burst:
-                    taken = [other for other in self._waiting if other.burst == row.burst]
-                for one in taken:
-                    self._waiting.remove(one)
-                return taken
+                    places = [p for p, r in self._waiting.items() if r.burst == row.burst]
+                return [self._waiting.pop(place) for place in places]
         return []
 
     def done(self, row: Row) -> None:

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo_figures import Books, Figures
-from cli.demo_money import percent, usd
+from cli.demo_money import percent, usd, usd_exact
 
 MILLION = 1_000_000
 _CAUSES = {
-    "cache": "answers that were paid for before",
-    "routing": "a cheaper model that can do it",
+    "cache": "hits, at the price of the model that had answered",
+    "routing": "the cheaper model in place of the strong one, hits included",
     "compression": "shorter prompts",
 }
 
@@ -35,8 +35,13 @@ class BudgetPlan:
     """A budget of the demo, in words and nano-USD."""
 
     budget_id: str
-    scope: str
+    feature: str
     limit_nanos: int
+
+    @property
+    def scope(self) -> str:
+        """What it applies to, in words."""
+        return f"feature {self.feature}" if self.feature else "the whole tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,8 @@ def _pairs() -> Table:
 
 
 def _per_million(picos: int) -> str:
-    """Pico-USD per token is micro-USD per million tokens: usd() wants nano."""
-    return usd(picos * 1000, 3)
+    # Pico-USD for a token are micro-USD for a million.
+    return usd_exact(picos * 1000)
 
 
 def opening(setting: Setting) -> RenderableType:
@@ -71,62 +76,91 @@ def opening(setting: Setting) -> RenderableType:
     if setting.small_model:
         table.add_row(
             "answers",
-            f"by {setting.small_model}, a tiny model on this machine: the words are often wrong, "
-            "the tokens, times and books are real",
+            f"{setting.small_model}, a tiny model on this machine: its words are often wrong; "
+            "tokens, times and books are real",
         )
     else:
-        table.add_row("answers", f"by the provider {setting.upstream!r}, billed to your account")
-    table.add_row("prices", price_line(setting))
+        table.add_row("answers", f"the provider {setting.upstream}, billed to your account")
+    table.add_row("prices", _price_table(setting))
     table.add_row("compared", f"with every request sent to {setting.strong_model} and no cache")
-    for budget in setting.budgets:
-        text = f"{budget.scope}: {usd(budget.limit_nanos, 4)} a day ({budget.budget_id})"
-        table.add_row("budget", text)
+    for number, budget in enumerate(setting.budgets):
+        limit = f"{usd(budget.limit_nanos, 4)} a day for {budget.scope}"
+        table.add_row("" if number else "budgets", f"{budget.budget_id}: {limit}")
     if setting.worst_case_nanos is not None:
-        table.add_row(
-            "at worst",
-            f"{usd(setting.worst_case_nanos, 4)} for the whole day at {setting.strong_model}",
-        )
+        worst = f"{usd(setting.worst_case_nanos, 4)}, had every answer its full length"
+        table.add_row("at worst", f"{worst} and {setting.strong_model} written all of them")
     return Group(Rule("Spendgate: a support chatbot's day", style="dim"), Padding(table, (0, 2)))
 
 
-def price_line(setting: Setting) -> str:
-    """Which prices the money in the output is counted with, models and lists named."""
-    models = ", ".join(
-        f"{price.model} {_per_million(price.input_picos)} in / "
-        f"{_per_million(price.output_picos)} out"
-        for price in setting.prices
-    )
-    versions = sorted({price.version for price in setting.prices})
-    whose = "list prices per million tokens"
-    if setting.small_model:
-        whose += ", as if these models had answered"
-    return f"{models} ({whose}; {'; '.join(versions)})"
+def _price_table(setting: Setting) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
+    for price in setting.prices:
+        read, wrote = _per_million(price.input_picos), _per_million(price.output_picos)
+        table.add_row(price.model, f"{read} in", f"{wrote} out", price.version)
+    whose = "as if these models had answered" if setting.small_model else "the provider's list"
+    return Group(table, Text(f"per million tokens, {whose}", style="dim"))
+
+
+def whose(setting: Setting) -> str:
+    """Whose answers these were and whose prices, in a sentence."""
+    who = f"{setting.small_model}'s" if setting.small_model else f"{setting.upstream}'s"
+    models = " and ".join(price.model for price in setting.prices)
+    lists = " and ".join(sorted({price.version.partition(" / ")[0] for price in setting.prices}))
+    return f"Answers are {who}; prices are those of {models} in {lists}."
 
 
 def day_table(figures: Figures, setting: Setting) -> RenderableType:
     """The main table: requests, money, hits, refusals, latency, wrong hits."""
-    total = figures.total
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim", overflow="fold")
+    table.add_column(style="dim")
+    _add_counts(table, figures)
+    table.add_row("", "", "")
+    _add_money(table, figures, setting)
+    table.add_row("", "", "")
+    for kind, (p50, p95) in figures.latency_us.items():
+        name = {"hit": "p50, p95 of hits", "miss": "p50, p95 of calls"}[kind]
+        table.add_row(name, f"{_ms(p50)}, {_ms(p95)} ms", _LATENCY_NOTES[kind])
+    table.add_row(
+        Text("wrong hits", "red" if figures.wrong_hits else ""),
+        f"{len(figures.wrong_hits)}",
+        f"in {figures.near_misses} near-misses: another number or date, a 'not'",
+    )
+    return Group(Rule("The day", style="dim"), Padding(table, (0, 2)), *_at_scale(figures))
+
+
+_LATENCY_NOTES = {
+    "hit": "as the caller saw it",
+    "miss": "the model shares this machine's cores with the fleet",
+}
+
+
+def _add_counts(table: Table, figures: Figures) -> None:
     table.add_row(Text("requests", "bold"), f"{figures.requests:,}", _wall(figures))
-    table.add_row("  called a provider", f"{figures.provider_calls:,}", "")
+    table.add_row("  provider calls", f"{figures.provider_calls:,}", "")
     table.add_row("  exact hits", f"{figures.hits_exact:,}", "the same question, served again")
     if figures.hits_shared:
-        shared = "asked while the same question was under way: one call for all"
-        table.add_row("  shared", f"{figures.hits_shared:,}", shared)
+        note = "asked while it was under way: one call for all"
+        table.add_row("  shared", f"{figures.hits_shared:,}", note)
     for budget_id, count in figures.refused_by_budget.items():
-        why = f"by the budget {budget_id}, before any provider was called"
-        table.add_row(Text("  refused", "yellow"), f"{count:,}", why)
+        note = f"by the budget {budget_id}, before any provider call"
+        table.add_row(Text("  refused", "yellow"), f"{count:,}", note)
     for reason, count in figures.failed.items():
         table.add_row(Text("  failed", "red"), f"{count:,}", reason)
-    table.add_row("", "", "")
+
+
+def _add_money(table: Table, figures: Figures, setting: Setting) -> None:
+    total = figures.total
     table.add_row(Text("spent", "bold"), usd(total.cost_nanos), _tokens(total))
     table.add_row(
         "without Spendgate",
         usd(total.counterfactual_nanos),
-        f"the same answered requests, all by {setting.strong_model}, no cache",
+        f"the same answers, all by {setting.strong_model}, no cache",
     )
     table.add_row(
         Text("saved", "bold green"),
@@ -135,17 +169,7 @@ def day_table(figures: Figures, setting: Setting) -> RenderableType:
     )
     for cause, nanos in total.saved_nanos.items():
         share = percent(nanos, total.counterfactual_nanos)
-        table.add_row(f"  by {cause}", usd(nanos), f"{share}  {_CAUSES.get(cause, '')}")
-    table.add_row("", "", "")
-    for kind, (p50, p95) in figures.latency_us.items():
-        name = {"hit": "hits", "miss": "provider calls"}[kind]
-        table.add_row(f"p50 / p95, {name}", f"{_ms(p50)} / {_ms(p95)} ms", _latency_note(kind))
-    table.add_row(
-        Text("wrong hits", "red" if figures.wrong_hits else "default"),
-        f"{len(figures.wrong_hits)}",
-        f"{figures.near_misses} near-misses tried: another number, date or a 'not'",
-    )
-    return Group(Rule("The day", style="dim"), Padding(table, (0, 2)), *_at_scale(figures))
+        table.add_row(f"  by {cause}", usd(nanos), f"{share}: {_CAUSES.get(cause, cause)}")
 
 
 def _at_scale(figures: Figures) -> list[RenderableType]:
@@ -166,10 +190,6 @@ def _tokens(books: Books) -> str:
     return f"{books.input_tokens:,} tokens in, {books.output_tokens:,} out"
 
 
-def _latency_note(kind: str) -> str:
-    return "as the caller saw it" if kind == "hit" else "the small machine shares its cores"
-
-
 def _ms(microseconds: int) -> str:
     tenths = (microseconds + 50) // 100
     return f"{tenths // 10}.{tenths % 10}" if tenths < 1000 else f"{(microseconds + 500) // 1000:,}"
@@ -179,7 +199,7 @@ def report_table(title: str, rows: Sequence[Books], total: Books) -> RenderableT
     """The ledger's report by one dimension, its sum below."""
     causes = [cause for cause in _CAUSES if any(row.saved_nanos.get(cause) for row in rows)]
     table = Table(
-        box=None, padding=(0, 2), header_style="dim", show_footer=True, footer_style="bold"
+        box=None, padding=(0, 1), header_style="dim", show_footer=True, footer_style="bold"
     )
     table.add_column(title, "all", no_wrap=True)
     table.add_column("requests", f"{total.requests:,}", justify="right")
@@ -188,8 +208,8 @@ def report_table(title: str, rows: Sequence[Books], total: Books) -> RenderableT
     table.add_column("spent", usd(total.cost_nanos), justify="right")
     for cause in causes:
         saved = usd(total.saved_nanos.get(cause, 0))
-        table.add_column(f"saved by {cause}", saved, justify="right", style="green")
-    table.add_column("without Spendgate", usd(total.counterfactual_nanos), justify="right")
+        table.add_column(f"+ {cause}", saved, justify="right", style="green")
+    table.add_column("= without", usd(total.counterfactual_nanos), justify="right")
     for row in rows:
         table.add_row(
             row.values[0] or "-",

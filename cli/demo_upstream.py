@@ -46,10 +46,12 @@ class UpstreamUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Who answers. `config_text` is the fleet file to run with, None the built-in one."""
+    """Who answers. `config_text` is the fleet file to run with; `variables` are the names of
+    those environment variables that it refers to."""
 
     name: str
-    config_text: str | None
+    config_text: str
+    variables: frozenset[str]
     small_model: str
     manner: Manner
     strong_price: Price
@@ -69,7 +71,7 @@ def find_upstream(name: str, environ: Mapping[str, str], folder: Path, now: date
     """
     try:
         if name == LOCAL:
-            return _upstream(name, None, embedded_config(), now)
+            return _upstream(name, embedded_config(), now)
         config = _paid_config(name, environ, folder)
     except ConfigError as error:
         raise UpstreamUnusable(str(error)) from error
@@ -79,7 +81,7 @@ def find_upstream(name: str, environ: Mapping[str, str], folder: Path, now: date
             f"the provider {name!r} needs its key in the environment variable {needed}; "
             "without one, run the demo on the small model of this machine: make demo"
         )
-    return _upstream(name, _as_text(config), config, now)
+    return _upstream(name, config, now)
 
 
 def _paid_config(name: str, environ: Mapping[str, str], folder: Path) -> FleetConfig:
@@ -120,7 +122,7 @@ def _as_text(config: FleetConfig) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _upstream(name: str, text: str | None, config: FleetConfig, now: datetime) -> Upstream:
+def _upstream(name: str, config: FleetConfig, now: datetime) -> Upstream:
     fleet = Fleet.of(config)
     try:
         priced = {model: fleet.book.price(model, now) for model in config.models}
@@ -133,9 +135,11 @@ def _upstream(name: str, text: str | None, config: FleetConfig, now: datetime) -
     routable = [m for m in priced if config.models[m].routable]
     auto = min(routable or priced, key=lambda model: priced[model].rates.output_picos)
     shown = dict.fromkeys([strong, auto])
+    variables = [v for p in config.providers.values() for v in (p.api_key_env, p.base_url_env)]
     return Upstream(
         name=name,
-        config_text=text,
+        config_text=_as_text(config),
+        variables=frozenset(filter(None, variables)),
         small_model=SMALL_MODEL if local else "",
         manner=Manner(
             strong_model=strong,
@@ -175,7 +179,8 @@ def worst_case_nanos(day: Day, upstream: Upstream) -> int:
 def reports_budget_nanos(day: Day, upstream: Upstream, *, feature: str, tokens_margin: int) -> int:
     """A limit that lets the feature's first few requests by and stops the rest.
 
-    Three and a half worst cases of one request, to the next half of a thousandth of a dollar.
+    Three worst cases of one request and a bit, to the next ten-thousandth of a dollar: most
+    answers end well before their limit.
     """
     rows = [row for row in day.rows if row.feature == feature and row.model == STRONG]
     if not rows:
@@ -184,5 +189,5 @@ def reports_budget_nanos(day: Day, upstream: Upstream, *, feature: str, tokens_m
     read = max(len(day.prompts[r.system].encode()) + len(r.text.encode()) for r in rows) // 4
     limit = max(upstream.manner.output_tokens_max(row) for row in rows)
     usage = Usage(input_tokens=read + tokens_margin, output_tokens=limit)
-    step = 500_000
-    return -(-hold_nanos(upstream.strong_price, usage) * 7 // (2 * step)) * step
+    step = 100_000
+    return -(-hold_nanos(upstream.strong_price, usage) * 16 // (5 * step)) * step

@@ -18,6 +18,10 @@ Value = str | int | float | bool
 BAR_CELLS_MIN = 8
 BAR_CELLS_MAX = 28
 DEPTH_MAX = 32
+# Below this a terminal has no room for the services' names: steps are named after them anyway.
+WIDE_COLUMNS_MIN = 100
+WHAT_COLUMNS_MIN = 18
+SERVICE_PREFIX = "spendgate-"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -99,117 +103,151 @@ def milliseconds(nanoseconds: int) -> str:
     return f"{tenths // 10}.{tenths % 10}"
 
 
-def _tokens(attributes: Mapping[str, Value]) -> str:
-    words = [
-        f"{attributes[name]} {word}"
-        for name, word in (
-            (names.GEN_AI_INPUT_TOKENS, "in"),
-            (names.GEN_AI_CACHED_TOKENS, "cached"),
-            (names.GEN_AI_OUTPUT_TOKENS, "out"),
-            (names.GEN_AI_REASONING_TOKENS, "reasoning"),
-        )
-        if attributes.get(name)
-    ]
-    return f"tokens {', '.join(words)}" if words else ""
-
-
-def _anatomy(attributes: Mapping[str, Value]) -> str:
-    words = [
-        f"{word} {attributes[name]}"
-        for name, word in (
-            (names.TOKENS_SYSTEM, "system"),
-            (names.TOKENS_TOOLS, "tools"),
-            (names.TOKENS_HISTORY, "history"),
-            (names.TOKENS_NEW, "new"),
-        )
-        if attributes.get(name)
-    ]
-    return f"prompt {', '.join(words)}" if words else ""
+def _int(attributes: Mapping[str, Value], name: str) -> int | None:
+    value = attributes.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _money(attributes: Mapping[str, Value], name: str) -> str:
-    value = attributes.get(name)
-    return usd_exact(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    nanos = _int(attributes, name)
+    return "" if nanos is None else usd_exact(nanos)
+
+
+def _words(attributes: Mapping[str, Value], name: str) -> str:
+    """ "cheapest capable" for CHEAPEST_CAPABLE."""
+    return str(attributes.get(name, "")).lower().replace("_", " ")
+
+
+def _usage(attributes: Mapping[str, Value]) -> str:
+    read = _int(attributes, names.GEN_AI_INPUT_TOKENS)
+    wrote = _int(attributes, names.GEN_AI_OUTPUT_TOKENS)
+    if read is None or wrote is None:
+        return ""
+    cached = _int(attributes, names.GEN_AI_CACHED_TOKENS)
+    reasoned = _int(attributes, names.GEN_AI_REASONING_TOKENS)
+    text = f"read {read:,} tokens"
+    text += f" ({cached:,} of them cached by the provider)" if cached else ""
+    text += f", wrote {wrote:,}"
+    return text + (f" ({reasoned:,} of them reasoning)" if reasoned else "")
+
+
+def _anatomy(attributes: Mapping[str, Value]) -> str:
+    parts = (
+        (names.TOKENS_SYSTEM, "system"),
+        (names.TOKENS_TOOLS, "tools"),
+        (names.TOKENS_HISTORY, "history"),
+        (names.TOKENS_NEW, "new"),
+    )
+    return " + ".join(f"{attributes[name]} {word}" for name, word in parts if attributes.get(name))
+
+
+_SOURCES = {
+    "PROVIDER": "answered by {model}",
+    "CACHE_EXACT": "served from the cache",
+    "SHARED": "shared with a call under way",
+}
 
 
 def remarks(span: TraceSpan) -> str:
     """What a span says of itself, in a few words."""
-    attributes = span.attributes
-    plain = (
-        (names.CACHE_OUTCOME, "cache "),
-        (names.ANSWER_SOURCE, "from "),
-        (names.ROUTE_REASON, ""),
-        (names.GEN_AI_RESPONSE_MODEL, ""),
-        (names.BUDGET_ID, "budget "),
-    )
-    words = [
-        f"{label}{str(attributes[name]).lower().replace('_', ' ')}"
-        if name != names.BUDGET_ID
-        else f"{label}{attributes[name]}"
-        for name, label in plain
-        if attributes.get(name)
-    ]
-    for name, label in (
-        (names.ROUTE_WORST_CASE_NANO_USD, "worst case"),
-        (names.HELD_NANO_USD, "held"),
-        (names.BUDGET_LEFT_NANO_USD, "left"),
-        (names.SAVED_NANO_USD, "saved"),
-    ):
-        if amount := _money(attributes, name):
-            words.append(f"{label} {amount}")
-    words += [part for part in (_anatomy(attributes), _tokens(attributes)) if part]
-    if attributes.get(names.ATTEMPT_NUMBER, 1) != 1:
-        words.append(f"attempt {attributes[names.ATTEMPT_NUMBER]}")
-    if span.failed:
-        words.insert(0, f"failed: {attributes.get(names.ERROR_TYPE, 'unknown')}")
+    told = span.attributes
+    words = [f"failed: {told.get(names.ERROR_TYPE, 'unknown')}"] if span.failed else []
+    if names.ANSWER_SOURCE in told:
+        source = str(told[names.ANSWER_SOURCE])
+        model = told.get(names.GEN_AI_RESPONSE_MODEL, "")
+        return " · ".join([*words, _SOURCES.get(source, source.lower()).format(model=model)])
+    if names.CACHE_OUTCOME in told:
+        words.append(_words(told, names.CACHE_OUTCOME))
+    if names.ROUTE_REASON in told:
+        model = told.get(names.GEN_AI_REQUEST_MODEL, "")
+        words.append(f"{model}: {_words(told, names.ROUTE_REASON)}")
+    if worst := _money(told, names.ROUTE_WORST_CASE_NANO_USD):
+        words.append(f"at worst {worst}")
+    if (anatomy := _anatomy(told)) and names.GEN_AI_OUTPUT_TOKENS not in told:
+        words.append(f"{anatomy} tokens")
+    if usage := _usage(told):
+        words.append(usage)
+    if saved := _money(told, names.SAVED_NANO_USD):
+        words.append(f"saved {saved}")
+    elif held := _money(told, names.HELD_NANO_USD):
+        words.append(f"held {held}")
+    if (attempt := _int(told, names.ATTEMPT_NUMBER) or 1) > 1:
+        words.append(f"attempt {attempt}")
     return " · ".join(words)
 
 
 def totals(spans: Sequence[TraceSpan]) -> tuple[int, int] | None:
     """What the root says was charged and saved, in nano-USD; None when it says nothing."""
-    for step in steps(spans):
-        cost = step.span.attributes.get(names.COST_NANO_USD)
-        if step.depth == 0 and isinstance(cost, int):
-            saved = step.span.attributes.get(names.SAVED_NANO_USD)
-            return cost, saved if isinstance(saved, int) else 0
-    return None
+    root = _root(spans)
+    cost = _int(root.attributes, names.COST_NANO_USD) if root else None
+    if root is None or cost is None:
+        return None
+    return cost, _int(root.attributes, names.SAVED_NANO_USD) or 0
+
+
+def _root(spans: Sequence[TraceSpan]) -> TraceSpan | None:
+    roots = [step.span for step in steps(spans) if step.depth == 0]
+    return next((span for span in roots if names.COST_NANO_USD in span.attributes), None)
+
+
+def sums(spans: Sequence[TraceSpan]) -> list[str]:
+    """The lines under a tree: time, money, tokens, budget; each only as far as it is known."""
+    start, end = _extent(spans)
+    services = len({span.service for span in spans})
+    took = f"{len(spans)} steps in {services} services, {milliseconds(end - start)} ms"
+    lines = [took]
+    root, money = _root(spans), totals(spans)
+    if root is None or money is None:
+        return lines
+    told = root.attributes
+    causes = [
+        f"{usd_exact(nanos)} by {name.rpartition('.')[2]}"
+        for name in sorted(told)
+        if name.startswith(f"{names.SAVED_NANO_USD}.") and (nanos := _int(told, name))
+    ]
+    saved = f" ({', '.join(causes)})" if causes else ""
+    lines.append(f"charged {usd_exact(money[0])} · saved {usd_exact(money[1])}{saved}")
+    prompt = f"prompt: {_anatomy(told)} tokens" if _anatomy(told) else ""
+    usage = _usage(told)
+    if usage and told.get(names.ANSWER_SOURCE) not in (None, "PROVIDER"):
+        usage = f"when it was paid for: {usage}"
+    lines.append(" · ".join(filter(None, [usage, prompt])))
+    if names.BUDGET_ID in told and (left := _money(told, names.BUDGET_LEFT_NANO_USD)):
+        lines.append(f"budget {told[names.BUDGET_ID]}: {left} left")
+    return [line for line in lines if line]
+
+
+def _extent(spans: Sequence[TraceSpan]) -> tuple[int, int]:
+    return min(span.start_ns for span in spans), max(span.end_ns for span in spans)
 
 
 def bar_cells(width: int) -> int:
     """How much of a terminal's `width` the waterfall gets."""
-    return max(BAR_CELLS_MIN, min(BAR_CELLS_MAX, (width - 80) // 2))
+    return max(BAR_CELLS_MIN, min(BAR_CELLS_MAX, (width - 66) // 2))
 
 
 def render(spans: Sequence[TraceSpan], *, width: int = 120) -> RenderableType:
     """The trace as a table of steps with a waterfall and, under it, its sums."""
     if not spans:
         return Text("no spans were kept for this trace", style="yellow")
-    start = min(span.start_ns for span in spans)
-    end = max(span.end_ns for span in spans)
+    start, end = _extent(spans)
     cells = bar_cells(width)
+    wide = width >= WIDE_COLUMNS_MIN
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("step", no_wrap=True, overflow="ellipsis")
-    table.add_column("service", style="cyan", no_wrap=True)
+    if wide:
+        table.add_column("service", style="cyan", no_wrap=True)
     table.add_column("when", no_wrap=True, width=cells)
     table.add_column("ms", justify="right", no_wrap=True)
     table.add_column("cost", justify="right", style="green", no_wrap=True)
-    table.add_column("what", style="dim", overflow="fold")
+    table.add_column("what", style="dim", min_width=WHAT_COLUMNS_MIN)
     for step in steps(spans):
         span = step.span
         name = Text(step.guide, style="dim")
         name.append(span.name, style="bold red" if span.failed else "bold")
         bar = Text(waterfall(span, start, end, cells), style="red" if span.failed else "blue")
-        table.add_row(
-            name,
-            span.service,
-            bar,
-            milliseconds(span.end_ns - span.start_ns),
-            _money(span.attributes, names.COST_NANO_USD),
-            remarks(span),
-        )
-    sums = totals(spans)
-    services = len({span.service for span in spans})
-    line = f"{len(spans)} steps in {services} services, {milliseconds(end - start)} ms"
-    if sums is not None:
-        line += f"; charged {usd_exact(sums[0])}, saved {usd_exact(sums[1])}"
-    return Group(table, Text(line, style="dim"))
+        cost = _money(span.attributes, names.COST_NANO_USD)
+        cells_of = [name, span.service.removeprefix(SERVICE_PREFIX)] if wide else [name]
+        took = milliseconds(span.end_ns - span.start_ns)
+        table.add_row(*cells_of, bar, took, cost, Text(remarks(span)))
+    return Group(table, *(Text(line, style="dim") for line in sums(spans)))

@@ -35,9 +35,12 @@ def test_nobody_looks_past_the_window() -> None:
     rows = load_day().rows[:3]
     first, second, third = rows
     waits = {first.id: frozenset(), second.id: frozenset({first.id}), third.id: frozenset()}
-    schedule = Schedule(rows, waits, look_ahead_rows=1)
+    schedule = Schedule(rows, waits, look_ahead_rows=0)
     assert schedule.take() == [first]
     assert schedule.take() == []
+    schedule.done(first)
+    assert schedule.take() == [second]
+    assert schedule.take() == [third]
 
 
 def test_a_burst_comes_all_at_once() -> None:

@@ -16,7 +16,7 @@ SETTING = Setting(
     small_model="SmolLM2-135M",
     strong_model="gpt-5.4",
     prices=[ModelPrice("gpt-5.4", 2_500_000, 15_000_000, "list 1")],
-    budgets=[BudgetPlan("reports-day", "feature reports", 3_000_000)],
+    budgets=[BudgetPlan("reports-day", "reports", 3_000_000)],
 )
 FAQ = Books(
     ("faq",), 2, 1, 0, 1000, 50, 4_000_000, 9_000_000, {"cache": 2_000_000, "routing": 3_000_000}
@@ -37,10 +37,10 @@ def test_the_opening_says_whose_answers_and_whose_prices() -> None:
     """Nobody can take the small model's words for those of the models that are priced."""
     text = " ".join(shown(opening(SETTING)).split())
     assert "SmolLM2-135M" in text
-    assert "$2.500 in / $15.000 out" in text
+    assert "gpt-5.4 $2.50 in $15.00 out list 1" in text
     assert "list 1" in text
     assert "as if these models had answered" in text
-    assert "feature reports: $0.0030 a day" in text
+    assert "reports-day: $0.0030 a day for feature reports" in text
 
 
 def test_a_paid_upstream_is_named_as_such() -> None:
@@ -50,7 +50,7 @@ def test_a_paid_upstream_is_named_as_such() -> None:
     )
     text = " ".join(shown(opening(paid)).split())
     assert "billed to your account" in text
-    assert "$0.4000 for the whole day" in text
+    assert "$0.4000, had every answer its full length" in text
     assert "as if" not in text
 
 
@@ -66,11 +66,11 @@ def test_the_day_table_shows_money_and_its_split() -> None:
     text = shown(day_table(figures, SETTING))
     lines = {" ".join(line.split()) for line in text.splitlines()}
     assert any(line.startswith("saved $0.005000 50.0%") for line in lines)
-    assert any(line.startswith("by cache $0.002000 20.0%") for line in lines)
-    assert any(line.startswith("by routing $0.003000 30.0%") for line in lines)
+    assert any(line.startswith("by cache $0.002000 20.0%:") for line in lines)
+    assert any(line.startswith("by routing $0.003000 30.0%:") for line in lines)
     assert any(line.startswith("refused 1 by the budget reports-day") for line in lines)
-    assert any(line.startswith("p50 / p95, hits 9.0 / 9.0 ms") for line in lines)
-    assert any(line.startswith("p50 / p95, provider calls 400 / 400 ms") for line in lines)
+    assert any(line.startswith("p50, p95 of hits 9.0, 9.0 ms") for line in lines)
+    assert any(line.startswith("p50, p95 of calls 400, 400 ms") for line in lines)
     assert "A million requests like these: $2,500.00 instead of $5,000.00." in text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.config import parse_config
+from catalog.config import embedded_config, parse_config
 from cli.demo_rows import Day, load_day
 from cli.demo_upstream import (
     Upstream,
@@ -46,7 +46,9 @@ def folder(tmp_path: Path) -> Path:
 def test_the_local_model_needs_nothing(tmp_path: Path) -> None:
     """No key, no file: the built-in fleet, the strong model's price and the cheapest one's."""
     upstream = find_upstream("local", {}, tmp_path, NOW)
-    assert (upstream.config_text, upstream.bills) == (None, False)
+    assert parse_config(upstream.config_text, "x") == embedded_config()
+    assert not upstream.bills
+    assert upstream.variables == {"SPENDGATE_LOCAL_MODEL_URL"}
     assert [price.model for price in upstream.prices] == ["gpt-5.4", "gpt-4o-mini"]
     assert all("genai-prices" in price.version for price in upstream.prices)
 
@@ -61,7 +63,6 @@ def test_openai_runs_on_the_models_whose_prices_the_local_demo_uses(tmp_path: Pa
     """The same models and prices, and a fleet file that never holds the key."""
     upstream = find_upstream("openai", {"OPENAI_API_KEY": "sk-canary"}, tmp_path, NOW)
     assert upstream.bills
-    assert upstream.config_text is not None
     assert "canary" not in upstream.config_text
     assert parse_config(upstream.config_text, "x").baseline_model == "gpt-5.4"
     assert upstream.prices == local().prices
@@ -71,7 +72,7 @@ def test_openai_runs_on_the_models_whose_prices_the_local_demo_uses(tmp_path: Pa
 def test_a_provider_of_the_fleet_file_stands_alone(folder: Path) -> None:
     """Only its models are kept, with only their fallbacks; the dearest is the one compared with."""
     upstream = find_upstream("mine", {}, folder, NOW)
-    config = parse_config(upstream.config_text or "", "x")
+    config = parse_config(upstream.config_text, "x")
     assert set(config.models) == {"small", "big"}
     assert set(config.providers) == {"mine"}
     assert config.models["big"].fallbacks == ["small"]
@@ -134,6 +135,6 @@ def test_the_reports_budget_grows_with_what_a_report_may_cost() -> None:
     large = reports_budget_nanos(
         day, dataclasses.replace(upstream, manner=room), feature="reports", tokens_margin=64
     )
-    assert small == 3_500_000
+    assert small == 3_100_000
     assert large > 5 * small
     assert reports_budget_nanos(day, upstream, feature="none", tokens_margin=64) == 0

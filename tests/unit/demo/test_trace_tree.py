@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from chassis import names
-from cli.trace_tree import TraceSpan, bar_cells, remarks, render, steps, totals, waterfall
+from cli.trace_tree import TraceSpan, bar_cells, remarks, render, steps, sums, totals, waterfall
 
 MS = 1_000_000
 
@@ -119,10 +119,37 @@ def test_the_tree_shows_cost_service_time_and_outcome() -> None:
     assert "$0.0000135" in by_name["root"]
     assert "$0.0000135" in by_name["settle"]
     assert "ledger" in by_name["settle"]
-    assert "cache miss" in by_name["lookup"]
-    assert "tokens 60 in, 12 out" in by_name["call"]
+    assert by_name["lookup"].split()[-1] == "miss"
+    assert "read 60 tokens, wrote 12" in by_name["call"]
     assert "60.0" in by_name["call"]
-    assert "5 steps in 3 services, 100.0 ms; charged $0.0000135, saved $0.0002" in text
+
+
+def test_under_the_tree_are_its_sums() -> None:
+    """Steps and time, money with its causes, tokens, the tightest budget: as the root says."""
+    root = span("root", "", 0, 100, attributes={
+        names.COST_NANO_USD: 13_500, names.SAVED_NANO_USD: 200_000,
+        f"{names.SAVED_NANO_USD}.routing": 200_000, names.ANSWER_SOURCE: "PROVIDER",
+        names.GEN_AI_INPUT_TOKENS: 60, names.GEN_AI_CACHED_TOKENS: 40,
+        names.GEN_AI_OUTPUT_TOKENS: 12, names.TOKENS_SYSTEM: 50, names.TOKENS_NEW: 8,
+        names.BUDGET_ID: "shop", names.BUDGET_LEFT_NANO_USD: 10**9,
+    })  # fmt: skip
+    assert sums([root, span("child", "root", 1, 2, service="cache")]) == [
+        "2 steps in 2 services, 100.0 ms",
+        "charged $0.0000135 · saved $0.0002 ($0.0002 by routing)",
+        "read 60 tokens (40 of them cached by the provider), wrote 12"
+        " · prompt: 50 system + 8 new tokens",
+        "budget shop: $1.00 left",
+    ]
+
+
+def test_a_hit_says_that_its_tokens_were_paid_for_before() -> None:
+    """The tokens of a hit are the paid answer's, not new ones."""
+    hit = span("root", "", 0, 9, attributes={
+        names.COST_NANO_USD: 0, names.SAVED_NANO_USD: 7, names.ANSWER_SOURCE: "CACHE_EXACT",
+        names.GEN_AI_INPUT_TOKENS: 60, names.GEN_AI_OUTPUT_TOKENS: 12,
+    })  # fmt: skip
+    assert remarks(hit) == "served from the cache"
+    assert "when it was paid for: read 60 tokens, wrote 12" in sums([hit])
 
 
 def test_a_failed_step_says_why() -> None:
