@@ -43,6 +43,8 @@ class Room:
     # Full names of the services, for health.
     service_names: Sequence[str]
     errors: ErrorTable
+    # Other doors than gRPC: closed, their calls under way ended, while the gRPC server drains.
+    drains: list[Cleanup] = field(default_factory=list)
     # Run in reverse order once no call is under way.
     cleanups: list[Cleanup] = field(default_factory=list)
     # Default: the fleet's token.
@@ -116,7 +118,7 @@ async def running(
         try:
             yield Running(f"{host}:{port}", room, outfit.health, server)
         finally:
-            await _drain(settings, outfit.health, server)
+            await _drain(settings, outfit.health, server, room.drains)
     finally:
         await _clean_up(room.cleanups)
         await asyncio.to_thread(spans.flush)
@@ -225,19 +227,26 @@ def _check_listen(settings: ServiceSettings) -> None:
     raise UnsafeListen(settings.listen)
 
 
-async def _drain(settings: ServiceSettings, health: Health, server: grpc.aio.Server) -> None:
+async def _drain(
+    settings: ServiceSettings, health: Health, server: grpc.aio.Server, drains: Sequence[Cleanup]
+) -> None:
     """NOT_SERVING first, so that callers turn away while the calls under way end."""
     await health.drain()
     await asyncio.sleep(settings.drain_notice_seconds)
-    await server.stop(settings.drain_seconds_max)
+    await asyncio.gather(
+        server.stop(settings.drain_seconds_max),
+        *(_end(name, drain, settings.drain_seconds_max) for name, drain in drains),
+    )
 
 
 async def _clean_up(cleanups: Sequence[Cleanup]) -> None:
     for name, cleanup in reversed(cleanups):
-        try:
-            async with asyncio.timeout(CLEANUP_SECONDS_MAX):
-                await cleanup()
-        except Exception as error:
-            _log.error(
-                "clean-up failed", extra={"cleanup": name, "error_type": type(error).__name__}
-            )
+        await _end(name, cleanup, CLEANUP_SECONDS_MAX)
+
+
+async def _end(name: str, work: Callable[[], Awaitable[None]], seconds_max: float) -> None:
+    try:
+        async with asyncio.timeout(seconds_max):
+            await work()
+    except Exception as error:
+        _log.error("clean-up failed", extra={"cleanup": name, "error_type": type(error).__name__})

@@ -17,7 +17,7 @@ class GatewaySettings(ServiceSettings):
     config: Path | None = None
     """The fleet file. Default: the built-in one, with a small local model."""
 
-    http_listen: str | None = "127.0.0.1:7080"
+    http_listen: Annotated[str, Field(pattern=r"^(off|.+:\d+)$")] = "127.0.0.1:7080"
     """Address of the HTTP edge. Port 0 takes a free one; "off" opens none."""
 
     tokenizer_address: str

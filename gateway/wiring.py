@@ -21,6 +21,8 @@ from gateway.books import Books
 from gateway.calling import Caller
 from gateway.complete import Completer, Parts
 from gateway.errors import ERRORS
+from gateway.http_edge import Edge, EdgeLimits
+from gateway.http_server import HttpServer
 from gateway.outbox import Outbox
 from gateway.outbox_relay import Relay
 from gateway.provider import Provider
@@ -31,6 +33,8 @@ from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.steps import Steps
 
+HTTP_OFF = "off"
+
 
 class ProviderUnusable(Exception):
     """A configured provider lacks what its variables should hold. Names variables only."""
@@ -40,10 +44,20 @@ class ProviderUnusable(Exception):
         self.problems = problems
 
 
+class HttpAddressTaken(Exception):
+    """The HTTP port is in use, or not ours to open."""
+
+    def __init__(self, listen: str) -> None:
+        super().__init__(listen)
+        self.problems = [
+            f"cannot listen on {listen}: is it in use? SPENDGATE_HTTP_LISTEN sets another"
+        ]
+
+
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """The gateway's room: the saga, its edges, the outbox with its relay.
 
-    Raises: catalog.config.ConfigError; ProviderUnusable; OutboxLocked; OSError.
+    Raises: catalog.config.ConfigError; ProviderUnusable; OutboxLocked; HttpAddressTaken; OSError.
     """
     fleet = load_fleet(settings.config)
     outbox_part = outfit.health.part("outbox")
@@ -69,6 +83,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         providers=providers,
     )
     outbox_part.ok()
+    http = await _open_http(settings, outfit, door)
 
     async def stop_relay() -> None:
         relay.cancel()
@@ -81,6 +96,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         errors=ERRORS,
         authenticate=door.authenticate,
         own_span_methods=OWN_SPAN_METHODS,
+        drains=[("http", http.stop)] if http is not None else [],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
             ("outbox", outbox.close),
@@ -90,6 +106,27 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("bookings", books.drain),
         ],
     )
+
+
+async def _open_http(
+    settings: GatewaySettings, outfit: Outfit, door: Completer
+) -> HttpServer | None:
+    if settings.http_listen == HTTP_OFF:
+        return None
+    edge = Edge(
+        door,
+        ERRORS,
+        EdgeLimits(),
+        ready=lambda: outfit.health.serving,
+        new_id=lambda: uuid.uuid4().hex,
+        now=time.time,
+    )
+    server = HttpServer(edge, EdgeLimits())
+    try:
+        await server.start(settings.http_listen)
+    except OSError as error:
+        raise HttpAddressTaken(settings.http_listen) from error
+    return server
 
 
 def make_providers(

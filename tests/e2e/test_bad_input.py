@@ -1,5 +1,6 @@
 """Bad input gets a precise answer, and nothing of what was sent shows up anywhere."""
 
+import io
 import json
 
 import aiohttp
@@ -213,7 +214,7 @@ async def test_http_answers_in_openais_shape(house, tenant, case):
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, data=data, headers=headers) as response,
+        session.post(url, data=io.BytesIO(data), headers=headers) as response,
     ):
         answer = await response.json()
     assert response.status in (status if isinstance(status, tuple) else (status,))
