@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chassis.deadline import Deadline
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
+
+from chassis.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from chassis.coalesce import CoalescerClosed, QueueFull
 from chassis.errors import ErrorStatus, ErrorTable, RemoteError, StatusError
-from gateway.provider import ProviderRefused
+from gateway.providers.port import ProviderRefused
 
 DOMAIN = "gateway.spendgate"
 OVERLOADED_RETRY_SECONDS = 1.0

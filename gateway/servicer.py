@@ -8,9 +8,9 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from chassis.calls import current_call
-from gateway.complete import Completer
 from gateway.door import Identity
 from gateway.errors import KeyInvalid
+from gateway.saga.complete import Completer
 
 SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
 # The saga opens the request's root span itself, at both edges alike.

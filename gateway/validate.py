@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
+from gateway.openai.read import object_from, value_from
 
 NAME_BYTES_MAX = 128
 MODEL_BYTES_MAX = 256
@@ -16,6 +18,10 @@ TAG_VALUE_BYTES_MAX = 128
 OUTPUT_TOKENS_MAX = 10**9
 CHOICES_MAX = 16
 STOPS_MAX = 16
+# What other tiers and tools of the provider's own cost is not modelled yet: passing them
+# through would book a wrong price.
+STANDARD_TIERS = ("auto", "default", "standard", None)
+UNPRICED_OPTIONS = frozenset({"web_search_options"})
 _REASON = "REQUEST_INVALID"
 
 
@@ -32,6 +38,7 @@ def check_request(
         *_of_model(request.model),
         *_of_sampling(request.prompt.sampling),
         *_of_options(request.options),
+        *_of_json(request.prompt),
     ]
     if not request.prompt.messages:
         violations.append(FieldViolation("prompt.messages", "needs at least one message"))
@@ -84,3 +91,37 @@ def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
         yield FieldViolation("options.cost_max_nanos", "is at least 1")
     if options.cache_mode not in pb.CacheMode.values():
         yield FieldViolation("options.cache_mode", "is not a mode this gateway knows")
+
+
+def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
+    """JSON that would break only at the provider, and options that would be priced wrongly."""
+    texts = [
+        ("prompt.tool_choice_json", prompt.tool_choice_json, value_from),
+        ("prompt.response_format_json", prompt.response_format_json, value_from),
+        ("prompt.extra_json", prompt.extra_json, object_from),
+    ]
+    texts += [
+        (f"prompt.tools[{place}].parameters_json", tool.parameters_json, object_from)
+        for place, tool in enumerate(prompt.tools)
+    ]
+    for path, text, read in texts:
+        if not text:
+            continue
+        try:
+            value = read(text, path)
+        except InvalidFields as error:
+            yield from error.violations
+            continue
+        if path == "prompt.extra_json":
+            yield from _unpriced_options(value)
+
+
+def _unpriced_options(extra: dict[str, Any]) -> Iterator[FieldViolation]:
+    if extra.get("service_tier", "default") not in STANDARD_TIERS:
+        yield FieldViolation(
+            "prompt.extra_json.service_tier", "only the standard tier has a price here"
+        )
+    for option in UNPRICED_OPTIONS & extra.keys():
+        yield FieldViolation(
+            f"prompt.extra_json.{option}", "is billed apart from tokens, which has no price here"
+        )

@@ -15,23 +15,23 @@ from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 from catalog.fleet import Fleet, load_fleet
 from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
-from gateway.answers import Answers
 from gateway.auth import Keys
-from gateway.books import Books
-from gateway.calling import Caller
-from gateway.complete import Completer, Parts
 from gateway.errors import ERRORS
-from gateway.http_edge import Edge, EdgeLimits
-from gateway.http_server import HttpServer
-from gateway.outbox import Outbox
-from gateway.outbox_relay import Relay
-from gateway.provider import Provider
-from gateway.provider_http import HttpLimits, open_session
-from gateway.provider_openai import OpenAIProvider
+from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.server import HttpServer
+from gateway.outbox.outbox import Outbox
+from gateway.outbox.relay import Relay
+from gateway.providers.http import HttpLimits, open_session
+from gateway.providers.openai import OpenAIProvider
+from gateway.providers.port import Provider
+from gateway.saga.answers import Answers
+from gateway.saga.books import Books
+from gateway.saga.calling import Caller
+from gateway.saga.complete import Completer, Parts
+from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
-from gateway.steps import Steps
 
 HTTP_OFF = "off"
 
@@ -194,6 +194,7 @@ def _door(
             settings=settings,
             fleet=fleet,
             services=services,
+            books=books,
             keys=Keys(
                 services,
                 seconds_max=settings.identity_seconds_max,

@@ -25,6 +25,10 @@ _JSON_CACHED_TEXTS_MAX = 256
 # Written by people: how they are typed says less than what they say. Texts of an assistant or
 # a tool are data and stay to the byte.
 _TYPED = frozenset({chat_pb2.ROLE_SYSTEM, chat_pb2.ROLE_DEVELOPER, chat_pb2.ROLE_USER})
+# Options that tell a provider where to book or cache a call, not what to answer.
+_LABELS = frozenset(
+    {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"}
+)
 
 
 def fingerprint(model: str, prompt: chat_pb2.Prompt, folding: CaseFolding) -> str:
@@ -164,7 +168,7 @@ def _settle_json(prompt: chat_pb2.Prompt) -> None:
         tool.parameters_json = _json_or_nothing(tool.parameters_json)
     prompt.tool_choice_json = _json_or_nothing(prompt.tool_choice_json)
     prompt.response_format_json = _json_or_nothing(prompt.response_format_json)
-    prompt.extra_json = _json_or_nothing(prompt.extra_json)
+    prompt.extra_json = _json_or_nothing(_without_labels(prompt.extra_json))
 
 
 def _settle_sampling(prompt: chat_pb2.Prompt) -> None:
@@ -179,6 +183,20 @@ def _settle_sampling(prompt: chat_pb2.Prompt) -> None:
         sampling.stop.extend(stops)
     if sampling.ByteSize() == 0:
         prompt.ClearField("sampling")
+
+
+def _without_labels(text: str) -> str:
+    """The options that can change an answer; labels for the provider's own books cannot."""
+    if not any(label in text for label in _LABELS):
+        return text
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(options, dict) or not _LABELS & options.keys():
+        return text
+    kept = {name: value for name, value in options.items() if name not in _LABELS}
+    return json.dumps(kept) if kept else ""
 
 
 def _json_or_nothing(text: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 
 from gateway.errors import ERRORS
-from gateway.http_edge import Edge, EdgeLimits
-from gateway.http_server import HttpServer
+from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.server import HttpServer
 from tests.fakes.http_door import KEY, FakeDoor
 
 CHAT = "/v1/chat/completions"

@@ -8,11 +8,15 @@ class MemoryOutbox:
         self.records = {}
         self.handed_over = []
         self._next = 0
+        self.full = False
 
     async def put(self, item):
         self._next += 1
         self.records[self._next] = item
         return self._next
+
+    def has_room(self, records):
+        return not self.full
 
     def ack(self, position):
         del self.records[position]

@@ -5,7 +5,7 @@ import asyncio
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
-from gateway.provider import ProviderAnswer, ProviderDelta, ProviderEnd
+from gateway.providers.port import ProviderAnswer, ProviderDelta, ProviderEnd
 
 USAGE = chat_pb2.TokenUsage(input_tokens=10, output_tokens=2)
 

@@ -11,16 +11,16 @@ from pydantic import SecretStr
 from spendgate.chat.v1 import chat_pb2
 
 from chassis.deadline import Deadline
-from gateway.provider import (
+from gateway.providers.http import HttpLimits, open_session
+from gateway.providers.join import AnswerJoiner
+from gateway.providers.openai import LimitField, OpenAIProvider
+from gateway.providers.port import (
     Provider,
     ProviderCall,
     ProviderDelta,
     ProviderEnd,
     ProviderError,
 )
-from gateway.provider_http import HttpLimits, open_session
-from gateway.provider_join import AnswerJoiner
-from gateway.provider_openai import LimitField, OpenAIProvider
 from tests.fakes.openai_upstream import OpenAIUpstream
 
 KEY = "sk-canary-key-5f2e"

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.provider import Provider
+from gateway.providers.port import Provider
 from tests.fakes.http_house import LIMITS, House, house_of
 from tests.fakes.openai_upstream import OpenAIUpstream
 from tests.fakes.provider_calls import Open, providers_of

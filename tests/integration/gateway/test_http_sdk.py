@@ -14,10 +14,10 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.errors import ErrorStatus, FieldViolation, InvalidFields, StatusError
 from gateway.errors import ERRORS, Overloaded, ProviderFailed, ServiceUnavailable
-from gateway.http_edge import Edge, EdgeLimits
-from gateway.http_server import HttpServer
-from gateway.openai_render import render_prompt
-from gateway.provider import ProviderRefused, Refusal
+from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.server import HttpServer
+from gateway.openai.render import render_prompt
+from gateway.providers.port import ProviderRefused, Refusal
 from tests.fakes.http_door import KEY, FakeDoor
 
 USER: Any = {"role": "user", "content": "Wie spät ist es? 🕰"}

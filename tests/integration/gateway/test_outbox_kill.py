@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
-from gateway.outbox import Item, Outbox
-from gateway.outbox_file import OutboxLimits
-from gateway.outbox_relay import Relay
+from gateway.outbox.file import OutboxLimits
+from gateway.outbox.outbox import Item, Outbox
+from gateway.outbox.relay import Relay
 
 CALLERS = 16
 LIMITS = OutboxLimits(segment_bytes_max=4_096)

@@ -8,7 +8,8 @@ from contextlib import aclosing
 import pytest
 
 from chassis.deadline import Deadline
-from gateway.provider import (
+from gateway.providers.http import HttpLimits
+from gateway.providers.port import (
     Billed,
     Provider,
     ProviderDelta,
@@ -18,7 +19,6 @@ from gateway.provider import (
     Refusal,
     Unavailability,
 )
-from gateway.provider_http import HttpLimits
 from tests.fakes.openai_scripts import ERROR_CANARY, RETRY_AFTER_SECONDS
 from tests.fakes.openai_upstream import OpenAIUpstream
 from tests.fakes.provider_calls import (

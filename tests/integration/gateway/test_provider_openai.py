@@ -3,8 +3,8 @@
 import pytest
 from spendgate.chat.v1 import chat_pb2
 
-from gateway.openai_render import render_prompt
-from gateway.provider import Provider
+from gateway.openai.render import render_prompt
+from gateway.providers.port import Provider
 from tests.fakes.openai_scripts import answer_to, words_in
 from tests.fakes.openai_upstream import OpenAIUpstream
 from tests.fakes.provider_calls import KEY, Open, call, failure, soon, whole_stream

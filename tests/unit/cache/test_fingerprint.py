@@ -297,3 +297,14 @@ def test_the_operator_may_keep_unset_temperatures_out(prompt: Make) -> None:
     """A provider's default temperature is not 0; some operators want no cached answers then."""
     assert is_cacheable(prompt(), 0.0)
     assert not is_cacheable(prompt(), 0.0, unset_temperature=False)
+
+
+def test_labels_for_the_providers_books_do_not_split_the_cache(prompt: Make) -> None:
+    """Who asks and where it is booked change nothing of the answer; other options do."""
+    plain = fingerprint("m", prompt(), CaseFolding.SAFE)
+    labels = '{"user": "u7", "prompt_cache_key": "k", "metadata": {"a": "b"}, "store": true}'
+    assert fingerprint("m", prompt(extra_json=labels), CaseFolding.SAFE) == plain
+    verbose = '{"user": "u7", "verbosity": "low"}'
+    other = fingerprint("m", prompt(extra_json=verbose), CaseFolding.SAFE)
+    assert other != plain
+    assert other == fingerprint("m", prompt(extra_json='{"verbosity":"low"}'), CaseFolding.SAFE)

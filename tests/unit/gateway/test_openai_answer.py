@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from spendgate.chat.v1 import chat_pb2
 
-from gateway.openai_answer import BadAnswer, FailedInside, read_answer, read_chunk
-from gateway.openai_render import render_message
-from gateway.provider_join import AnswerJoiner, pieces_of
+from gateway.openai.answer import BadAnswer, FailedInside, read_answer, read_chunk
+from gateway.openai.render import render_message
+from gateway.providers.join import AnswerJoiner, pieces_of
 
 
 def answer(message: Any = None, **choice: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from spendgate.gateway.v1 import error_reason_pb2
 
 from chassis.errors import ErrorStatus, ErrorTable, FieldViolation, InvalidFields
-from gateway.openai_errors import error_of, param_of, plain_error
+from gateway.openai.errors import error_of, param_of, plain_error
 
 TABLE = ErrorTable("gateway.spendgate", {})
 CODE = grpc.StatusCode

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from spendgate.chat.v1 import chat_pb2
 
 from chassis.errors import InvalidFields
-from gateway.openai_parse import NotJson, parse_chat
-from gateway.openai_render import render_prompt
+from gateway.openai.parse import NotJson, parse_chat
+from gateway.openai.render import render_prompt
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text(st.sampled_from("abc_XYZ019-"), min_size=1, max_size=8)

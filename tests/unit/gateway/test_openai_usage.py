@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spendgate.chat.v1 import chat_pb2
 
-from gateway.openai_usage import read_usage, render_usage
+from gateway.openai.usage import read_usage, render_usage
 
 COUNT = st.integers(0, 10**6)
 

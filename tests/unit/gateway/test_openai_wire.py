@@ -8,8 +8,8 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
 
-from gateway.http_headers import add_options, summary_headers
-from gateway.openai_wire import ChunkRenderer, cache_word, render_answer, usd
+from gateway.http.headers import add_options, summary_headers
+from gateway.openai.wire import ChunkRenderer, cache_word, render_answer, usd
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

@@ -10,8 +10,8 @@ import pytest
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
-from gateway.outbox import Outbox, OutboxFailed, OutboxFull, RecordTooLarge
-from gateway.outbox_file import OutboxFolder, OutboxLimits, OutboxLocked
+from gateway.outbox.file import OutboxFolder, OutboxLimits, OutboxLocked
+from gateway.outbox.outbox import Outbox, OutboxFailed, OutboxFull, RecordTooLarge
 
 
 def settle(name: str) -> ledger_pb.SettleItem:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.outbox_file import OutboxFolder, OutboxLimits, OutboxLocked
-from gateway.outbox_frame import Frame, decode, decode_acks, encode, encode_ack
+from gateway.outbox.file import OutboxFolder, OutboxLimits, OutboxLocked
+from gateway.outbox.frame import Frame, decode, decode_acks, encode, encode_ack
 
 FRAMES = [Frame(at + 1, at % 3 + 1, bytes([at]) * (at * 3)) for at in range(8)]
 DATA_MAX = 1_000

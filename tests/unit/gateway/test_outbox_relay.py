@@ -10,10 +10,10 @@ import pytest
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
-from gateway.outbox import Item, Outbox
-from gateway.outbox_file import OutboxFolder, OutboxLimits
-from gateway.outbox_frame import Frame, decode
-from gateway.outbox_relay import BATCH_RECORDS_MAX, Refused, Relay
+from gateway.outbox.file import OutboxFolder, OutboxLimits
+from gateway.outbox.frame import Frame, decode
+from gateway.outbox.outbox import Item, Outbox
+from gateway.outbox.relay import BATCH_RECORDS_MAX, Refused, Relay
 
 
 class Ledger:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.provider_http import RETRY_AFTER_SECONDS_MAX, retry_after_seconds
-from gateway.provider_openai import limit_field_of
+from gateway.providers.http import RETRY_AFTER_SECONDS_MAX, retry_after_seconds
+from gateway.providers.openai import limit_field_of
 
 # 2026-11-23 12:00:00 UTC
 NOW = 1_795_435_200.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.provider_sse import EventTooLarge, SseParser
+from gateway.providers.sse import EventTooLarge, SseParser
 
 STREAM = (
     b"\xef\xbb\xbf: a comment\r\n\r\n"

@@ -5,14 +5,16 @@ from contextlib import aclosing
 
 import grpc
 import pytest
+from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import entry_pb2
 
-from chassis.deadline import DeadlinePassed
+from chassis.deadline import Deadline, DeadlinePassed
 from chassis.errors import InvalidFields, StatusError
 from gateway.errors import ERRORS, ProviderFailed, ServiceUnavailable
-from gateway.provider import Billed, ProviderRefused, ProviderUnavailable, Unavailability
+from gateway.providers.port import Billed, ProviderRefused, ProviderUnavailable, Unavailability
 from tests.fakes.provider import USAGE
+from tests.fakes.saga_house import IDENTITY, prompt_of
 from tests.fakes.services import COST_NANOS, refusal
 
 
@@ -174,6 +176,37 @@ async def test_while_the_ledger_is_away_the_outbox_carries_the_charge(house):
     assert summary.cost_nanos == 10 * 1000 + 2 * 2000
     assert summary.counterfactual_nanos == 10 * summary.cost_nanos
     assert list(house.outbox.records) == house.outbox.handed_over == [1]
+
+
+async def test_nothing_is_spent_that_could_not_be_booked(house):
+    """A full outbox refuses new requests before anybody is called."""
+    house.outbox.full = True
+    with pytest.raises(ServiceUnavailable) as caught:
+        await house.complete()
+    assert caught.value.service == "ledger"
+    assert not house.services.asked
+
+
+@pytest.mark.parametrize(
+    ("prompt", "field"),
+    [
+        ({"extra_json": "{"}, "prompt.extra_json"),
+        ({"extra_json": "[]"}, "prompt.extra_json"),
+        ({"extra_json": '{"service_tier": "priority"}'}, "prompt.extra_json.service_tier"),
+        ({"extra_json": '{"web_search_options": {}}'}, "prompt.extra_json.web_search_options"),
+        ({"response_format_json": "{"}, "prompt.response_format_json"),
+        ({"tool_choice_json": "nope"}, "prompt.tool_choice_json"),
+        ({"tools": [chat_pb2.Tool(name="t", parameters_json="{")]}, "prompt.tools[0]"),
+    ],
+)
+async def test_what_cannot_be_sent_or_priced_is_refused_first(house, prompt, field):
+    """Broken JSON, and options whose price is not modelled, never reach a hold."""
+    request = pb.CompleteRequest(model="auto", prompt=prompt_of("hello"))
+    request.prompt.MergeFrom(chat_pb2.Prompt(**prompt))
+    with pytest.raises(InvalidFields) as caught:
+        await house.door.complete(request, IDENTITY, "", Deadline.after(5))
+    assert any(v.field.startswith(field) for v in caught.value.violations)
+    assert not house.services.asked
 
 
 async def test_a_charge_is_on_disk_before_the_ledger_is_asked(house):

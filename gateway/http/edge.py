@@ -16,11 +16,11 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 from chassis.deadline import Deadline
 from chassis.errors import ErrorTable
 from gateway.door import Door, Identity
-from gateway.http_headers import add_options, only, summary_headers, traceparent
-from gateway.http_stream import send_stream
-from gateway.openai_errors import LIMIT_PARAM, HttpError, error_of, plain_error
-from gateway.openai_parse import ChatRequest, NotJson, parse_chat
-from gateway.openai_wire import ChunkRenderer, render_answer, render_model
+from gateway.http.headers import add_options, only, summary_headers, traceparent
+from gateway.http.stream import send_stream
+from gateway.openai.errors import LIMIT_PARAM, HttpError, error_of, plain_error
+from gateway.openai.parse import ChatRequest, NotJson, parse_chat
+from gateway.openai.wire import ChunkRenderer, render_answer, render_model
 
 # Above this a body is read beside the loop: it takes about a millisecond.
 _OFF_LOOP_BYTES = 32 * 2**10

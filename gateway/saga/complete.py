@@ -15,19 +15,20 @@ from chassis.deadline import Deadline
 from chassis.errors import StatusError
 from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
-from gateway.answers import Answer, Answers
-from gateway.ask import Ask, edge_traceparent, open_ask
 from gateway.auth import Keys
-from gateway.calling import Caller
 from gateway.door import Identity
-from gateway.errors import Overloaded
+from gateway.errors import Overloaded, ServiceUnavailable
 from gateway.ports import Services
-from gateway.provider import ProviderAnswer, ProviderEnd
+from gateway.providers.join import AnswerJoiner
+from gateway.providers.port import ProviderAnswer, ProviderEnd
+from gateway.saga.answers import Answer, Answers
+from gateway.saga.ask import Ask, edge_traceparent, open_ask
+from gateway.saga.books import Books
+from gateway.saga.calling import Caller
+from gateway.saga.single_flight import SingleFlight
+from gateway.saga.steps import Steps
+from gateway.saga.summary import note_on_span, summary_of
 from gateway.settings import GatewaySettings
-from gateway.single_flight import SingleFlight
-from gateway.steps import Steps
-from gateway.streamed import Streamed
-from gateway.summary import note_on_span, summary_of
 from gateway.validate import check_request
 
 
@@ -38,6 +39,7 @@ class Parts:
     settings: GatewaySettings
     fleet: Fleet
     services: Services
+    books: Books
     keys: Keys
     steps: Steps
     caller: Caller
@@ -123,15 +125,15 @@ class Completer:
         parts = self._parts
         await parts.steps.route(ask)
         async with parts.steps.hold(ask) as hold:
-            so_far = Streamed()
+            so_far = AnswerJoiner()
             given: ProviderAnswer | None = None
             async with aclosing(parts.caller.stream(ask, hold)) as pieces:
                 async for attempt, piece in pieces:
                     if isinstance(piece, ProviderEnd):
                         given = _whole(so_far, piece)
                         continue
-                    if so_far.empty:
-                        ask.first_token_ms = ask.latency_ms()
+                    if not ask.first_token_ms:
+                        ask.first_token_ms = max(1, ask.latency_ms())
                         hold.unfinished = parts.answers.unfinished(ask, attempt, so_far)
                     so_far.add(piece.delta)
                     yield pb.StreamCompleteResponse(delta=piece.delta)
@@ -153,6 +155,9 @@ class Completer:
         parts = self._parts
         if self._under_way >= parts.settings.requests_max:
             raise Overloaded(parts.settings.requests_max)
+        if not parts.books.has_room(self._under_way + 1):
+            # Nothing is spent that could not be booked.
+            raise ServiceUnavailable("ledger")
         check_request(request, parts.settings.prompt_bytes_max)
         ask = open_ask(
             request,
@@ -177,7 +182,7 @@ class Completer:
             ask.span.end()
 
 
-def _whole(so_far: Streamed, end: ProviderEnd) -> ProviderAnswer:
+def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
     return ProviderAnswer(
         choices=so_far.choices(),
         usage=end.usage,

@@ -11,11 +11,11 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError
-from gateway.outbox import Item
-from gateway.outbox_relay import Refused
+from gateway.outbox.outbox import Item
+from gateway.outbox.relay import Refused
 from gateway.ports import Services
 
-_log = logging.getLogger("gateway.books")
+_log = logging.getLogger("gateway.saga.books")
 
 # The ledger refused it for good: sending it again cannot help.
 _FINAL = frozenset(
@@ -30,10 +30,14 @@ DRAIN_SECONDS_MAX = 8.0
 
 
 class Outbox(Protocol):
-    """Durable storage of what must still be booked (gateway/outbox.py)."""
+    """Durable storage of what must still be booked (gateway/outbox/outbox.py)."""
 
     async def put(self, item: Item) -> int:
         """Position of the record, once it is on disk."""
+        ...
+
+    def has_room(self, records: int) -> bool:
+        """Whether so many more records fit."""
         ...
 
     def ack(self, position: int) -> None:
@@ -53,6 +57,10 @@ class Books:
         self._outbox = outbox
         self._settle_seconds_max = settle_seconds_max
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def has_room(self, records: int) -> bool:
+        """Whether the outbox can carry so many more charges, should the ledger be away."""
+        return self._outbox.has_room(records)
 
     async def settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
         """Books a charge, on disk first. None: the ledger is away and the outbox carries it.

@@ -8,9 +8,9 @@ from enum import Enum
 
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
-from gateway.outbox import Item, Outbox, Waiting
+from gateway.outbox.outbox import Item, Outbox, Waiting
 
-_log = logging.getLogger("gateway.outbox")
+_log = logging.getLogger("gateway.outbox.outbox")
 
 # Sent together, so that they travel together; the next ones when all of these have an answer.
 BATCH_RECORDS_MAX = 64

@@ -8,8 +8,8 @@ from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
 from chassis.deadline import Deadline
-from gateway.ask import Ask
 from gateway.ports import Services
+from gateway.saga.ask import Ask
 
 COUNT_SECONDS_MAX = 5.0
 

@@ -16,11 +16,8 @@ from catalog.schema import RetryConfig
 from chassis import names
 from chassis.deadline import DeadlinePassed
 from chassis.telemetry import Telemetry, mark_failed
-from gateway import attempts
-from gateway.ask import Ask
 from gateway.errors import ProviderFailed
-from gateway.hold import OwnedHold, Unfinished
-from gateway.provider import (
+from gateway.providers.port import (
     Provider,
     ProviderAnswer,
     ProviderCall,
@@ -30,6 +27,9 @@ from gateway.provider import (
     ProviderRefused,
     ProviderUnavailable,
 )
+from gateway.saga import attempts
+from gateway.saga.ask import Ask
+from gateway.saga.hold import OwnedHold, Unfinished
 
 
 @dataclass(slots=True)

@@ -12,10 +12,11 @@ from pydantic import SecretStr
 
 from chassis.deadline import Deadline
 from chassis.errors import InvalidFields
-from gateway.openai_answer import BadAnswer, Chunk, FailedInside, read_answer, read_chunk
-from gateway.openai_render import render_prompt
-from gateway.openai_usage import UsageReading
-from gateway.provider import (
+from gateway.openai.answer import BadAnswer, Chunk, FailedInside, read_answer, read_chunk
+from gateway.openai.render import render_prompt
+from gateway.openai.usage import UsageReading
+from gateway.providers.http import Clock, HttpLimits, ProviderHttp
+from gateway.providers.port import (
     Billed,
     ProviderAnswer,
     ProviderCall,
@@ -25,8 +26,7 @@ from gateway.provider import (
     ProviderUnavailable,
     Unavailability,
 )
-from gateway.provider_http import Clock, HttpLimits, ProviderHttp
-from gateway.provider_sse import EventTooLarge, SseParser
+from gateway.providers.sse import EventTooLarge, SseParser
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 

@@ -14,16 +14,16 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from catalog.fleet import Fleet
 from chassis import names
 from chassis.deadline import Deadline
-from gateway import attempts
-from gateway.ask import Ask
-from gateway.books import Books
-from gateway.calling import Try
-from gateway.hold import OwnedHold, Unfinished
 from gateway.ports import Services
-from gateway.provider import ProviderAnswer
-from gateway.streamed import Streamed
-from gateway.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
-from gateway.usage import text_of, usage_of
+from gateway.providers.join import AnswerJoiner, pieces_of
+from gateway.providers.port import ProviderAnswer
+from gateway.saga import attempts
+from gateway.saga.ask import Ask
+from gateway.saga.books import Books
+from gateway.saga.calling import Try
+from gateway.saga.hold import OwnedHold, Unfinished
+from gateway.saga.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
+from gateway.saga.usage import text_of, usage_of
 
 STORE_SECONDS_MAX = 2.0
 
@@ -36,20 +36,9 @@ class Answer:
     outcome: Outcome
 
     def deltas(self) -> Iterator[pb.Delta]:
-        """The answer as a stream brings it: one piece a choice."""
+        """The answer as a stream brings it."""
         for choice in self.choices:
-            calls = [
-                pb.ToolCallDelta(
-                    index=index, id=call.id, name=call.name, arguments_json=call.arguments_json
-                )
-                for index, call in enumerate(choice.message.tool_calls)
-            ]
-            yield pb.Delta(
-                choice_index=choice.index,
-                content=choice.message.content,
-                tool_calls=calls,
-                finish_reason=choice.finish_reason,
-            )
+            yield from pieces_of(choice)
 
 
 class Answers:
@@ -159,7 +148,7 @@ class Answers:
         )
         return Answer(choices, outcome)
 
-    def unfinished(self, ask: Ask, attempt: Try, so_far: Streamed) -> Unfinished:
+    def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:
         """Books a stream that breaks off: its prompt and what was written until then."""
 
         async def book() -> entry_pb2.Attempt:

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 
 from chassis.deadline import Deadline
-from gateway.provider import (
+from gateway.providers.port import (
     Billed,
     ProviderError,
     ProviderRefused,

@@ -8,8 +8,8 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb2
 
-from gateway.openai_render import render_message
-from gateway.openai_usage import render_usage
+from gateway.openai.render import render_message
+from gateway.openai.usage import render_usage
 
 _FINISH_REASONS = {
     chat_pb2.FINISH_REASON_LENGTH: "length",

@@ -6,7 +6,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
-from gateway.ask import Ask
+from gateway.saga.ask import Ask
 
 
 def answered(

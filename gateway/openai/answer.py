@@ -10,10 +10,10 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 from chassis.errors import InvalidFields
-from gateway.openai_parse import parse_content, parse_tool_call
-from gateway.openai_read import Fields, invalid, to_json
-from gateway.openai_usage import UsageReading, read_usage
-from gateway.provider import ProviderAnswer
+from gateway.openai.parse import parse_content, parse_tool_call
+from gateway.openai.read import Fields, invalid, to_json
+from gateway.openai.usage import UsageReading, read_usage
+from gateway.providers.port import ProviderAnswer
 
 CHOICES_MAX = 128
 PARTS_MAX = 4_096

@@ -7,8 +7,8 @@ from urllib.parse import quote
 from multidict import CIMultiDictProxy
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
-from gateway.openai_read import invalid
-from gateway.openai_wire import cache_word, saved_nanos, usd
+from gateway.openai.read import invalid
+from gateway.openai.wire import cache_word, saved_nanos, usd
 
 PREFIX = "x-spendgate-"
 TRACEPARENT_BYTES_MAX = 128

@@ -19,11 +19,11 @@ from catalog.schema import AUTO
 from catalog.usage import BUCKETS
 from chassis import names
 from chassis.errors import RemoteError
-from gateway.ask import Ask, needs_of
-from gateway.books import Books
 from gateway.errors import ModelUnpriced, from_service
-from gateway.hold import OwnedHold, held
 from gateway.ports import Services
+from gateway.saga.ask import Ask, needs_of
+from gateway.saga.books import Books
+from gateway.saga.hold import OwnedHold, held
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600

@@ -13,7 +13,7 @@ from catalog.price import cost_nanos
 from catalog.prices import PriceBook, UnknownModel, Unpriced
 from catalog.usage import BUCKETS, Usage
 from chassis import names
-from gateway.ask import Ask
+from gateway.saga.ask import Ask
 
 NANOS_PER_USD = 10**9
 

@@ -11,10 +11,10 @@ from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from chassis.errors import RemoteError
-from gateway.ask import Ask
-from gateway.books import Books
 from gateway.errors import from_service
 from gateway.ports import Services
+from gateway.saga.ask import Ask
+from gateway.saga.books import Books
 
 # Counts what a call under way has used so far; None when it brought nothing.
 Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]

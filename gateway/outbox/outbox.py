@@ -18,10 +18,10 @@ from typing import Any, Self
 from google.protobuf.message import DecodeError
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
-from gateway.outbox_file import OutboxFolder, OutboxLimits
-from gateway.outbox_frame import HEADER_BYTES, Frame
+from gateway.outbox.file import OutboxFolder, OutboxLimits
+from gateway.outbox.frame import HEADER_BYTES, Frame
 
-_log = logging.getLogger("gateway.outbox")
+_log = logging.getLogger("gateway.outbox.outbox")
 
 Item = ledger_pb.SettleItem | ledger_pb.ReleaseItem | ledger_pb.RecordItem
 

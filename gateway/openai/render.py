@@ -6,8 +6,8 @@ from typing import Any
 
 from spendgate.chat.v1 import chat_pb2
 
-from gateway.openai_parse import ROLES
-from gateway.openai_read import invalid, object_from, value_from
+from gateway.openai.parse import ROLES
+from gateway.openai.read import invalid, object_from, value_from
 
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 

@@ -9,8 +9,8 @@ import orjson
 from aiohttp import web
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
-from gateway.openai_errors import HttpError
-from gateway.openai_wire import ChunkRenderer
+from gateway.openai.errors import HttpError
+from gateway.openai.wire import ChunkRenderer
 
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",

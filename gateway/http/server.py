@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.http_edge import Edge, EdgeLimits
-from gateway.openai_errors import plain_error
+from gateway.http.edge import Edge, EdgeLimits
+from gateway.openai.errors import plain_error
 
 _log = logging.getLogger("gateway.http")
 

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.outbox_frame import Frame, decode, decode_acks, encode, encode_ack
+from gateway.outbox.frame import Frame, decode, decode_acks, encode, encode_ack
 
-_log = logging.getLogger("gateway.outbox")
+_log = logging.getLogger("gateway.outbox.outbox")
 
 PARKED = "parked.log"
 _DIGITS = 20

@@ -1,0 +1,1 @@
+"""What must still be booked, on disk."""

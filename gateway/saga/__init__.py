@@ -1,0 +1,1 @@
+"""One request from the door to the books, step by step."""

@@ -1,0 +1,98 @@
+"""A saga on fakes: everything real but the services, the provider and the disk."""
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+
+from opentelemetry.trace import NoOpTracer
+from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
+
+from catalog.config import parse_config
+from catalog.fleet import Fleet
+from chassis.deadline import Deadline
+from chassis.telemetry import Telemetry
+from gateway.auth import Keys
+from gateway.door import Identity
+from gateway.saga.answers import Answers
+from gateway.saga.books import Books
+from gateway.saga.calling import Caller
+from gateway.saga.complete import Completer, Parts
+from gateway.saga.steps import Steps
+from gateway.settings import GatewaySettings
+from tests.fakes.outbox import MemoryOutbox
+from tests.fakes.provider import FakeProvider
+from tests.fakes.services import FakeServices
+
+FLEET_FILE = """
+providers: {fake: {base_url: "http://127.0.0.1:1/v1"}}
+models:
+  cheap: {provider: fake, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
+  dear: {provider: fake, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
+baseline_model: dear
+retry: {attempts_max: 2, backoff_seconds: 0.001}
+"""
+IDENTITY = Identity(tenant="acme", key_id="k1")
+
+
+class House:
+    """The saga and all that it stands on."""
+
+    def __init__(self) -> None:
+        self.services = FakeServices()
+        self.provider = FakeProvider()
+        self.outbox = MemoryOutbox()
+        numbers = itertools.count(1)
+        fleet = Fleet.of(parse_config(FLEET_FILE))
+        settings = GatewaySettings(
+            tokenizer_address="x",
+            cache_address="x",
+            router_address="x",
+            ledger_address="x",
+            outbox_dir=Path("unused"),
+            requests_max=64,
+        )
+
+        def new_id() -> str:
+            return f"id-{next(numbers)}"
+
+        telemetry = Telemetry(NoOpTracer())
+        self.books = Books(self.services, self.outbox, settle_seconds_max=2)
+        answers = Answers(
+            self.services,
+            self.books,
+            fleet,
+            new_id=new_id,
+            now=lambda: datetime(2026, 11, 1, tzinfo=UTC),
+        )
+        caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
+        self.door = Completer(
+            Parts(
+                settings=settings,
+                fleet=fleet,
+                services=self.services,
+                books=self.books,
+                keys=Keys(self.services, seconds_max=10, count_max=100),
+                steps=Steps(self.services, self.books, fleet, settings, new_id),
+                caller=caller,
+                answers=answers,
+                telemetry=telemetry,
+                new_id=new_id,
+            )
+        )
+
+    async def complete(self, text="hello", *, model="auto", seconds=5.0, **options):
+        request = pb.CompleteRequest(
+            model=model, prompt=prompt_of(text), options=pb.RequestOptions(**options)
+        )
+        return await self.door.complete(request, IDENTITY, "", Deadline.after(seconds))
+
+    def stream(self, text="hello", *, model="auto", **options):
+        request = pb.StreamCompleteRequest(
+            model=model, prompt=prompt_of(text), options=pb.RequestOptions(**options)
+        )
+        return self.door.stream(request, IDENTITY, "", Deadline.after(5.0))
+
+
+def prompt_of(text):
+    return chat_pb2.Prompt(messages=[chat_pb2.Message(role=chat_pb2.ROLE_USER, content=text)])
