@@ -21,6 +21,7 @@ from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
+from gateway.outbox.watch import watch
 from gateway.providers.http import HttpLimits, open_session
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
@@ -74,6 +75,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     outbox = await Outbox.open(settings.outbox_dir)
     books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
+    watcher = asyncio.create_task(watch(outbox, outbox_part))
     door = _door(
         settings=settings,
         outfit=outfit,
@@ -82,13 +84,13 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         books=books,
         providers=providers,
     )
-    outbox_part.ok()
     http = await _open_http(settings, outfit, door)
 
     async def stop_relay() -> None:
-        relay.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await relay
+        for task in (relay, watcher):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     return Room(
         servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door))],
