@@ -159,12 +159,27 @@ def _until_terminated() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
+def _announced_stop(console: Console) -> Iterator[None]:
+    """Says at once that a stop was heard: the fleet takes a moment to go."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        console.print("stopping the fleet", style="yellow")
+        raise
+
+
+@contextmanager
 def _folder(options: DemoOptions, console: Console) -> Iterator[Path]:
+    """A folder that is gone afterwards, unless it was asked for or its logs say what failed."""
     place = Path(tempfile.mkdtemp(prefix="spendgate-demo-"))
+    keep = options.keep
     try:
         yield place
+    except StartFailed:
+        keep = True
+        raise
     finally:
-        if options.keep:
+        if keep:
             console.print(f"kept: {place}")
         else:
             shutil.rmtree(place, ignore_errors=True)
@@ -186,6 +201,7 @@ async def _in_folder(stage: Stage, place: Path, environ: Mapping[str, str]) -> F
             tell.status = None
         started = time.monotonic() - began
         console.print(tell.started(started), style="dim")
+        stack.enter_context(_announced_stop(console))
         desk = await stack.enter_async_context(
             LedgerDesk(fleet.ledger, fleet.internal_token, TENANT)
         )

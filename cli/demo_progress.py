@@ -13,6 +13,7 @@ from cli.demo_tables import progress_words
 
 # Where no bar can move, a line says the same every so often.
 LINE_EVERY_REQUESTS = 30
+WIDE_COLUMNS_MIN = 110
 
 
 class DayProgress:
@@ -30,7 +31,7 @@ class DayProgress:
             self._bar = Progress(
                 SpinnerColumn(),
                 TextColumn("{task.fields[clock]}", style="cyan"),
-                BarColumn(bar_width=30),
+                BarColumn(bar_width=30 if console.width >= WIDE_COLUMNS_MIN else 8),
                 MofNCompleteColumn(),
                 TextColumn("{task.description}"),
                 Elapsed(),

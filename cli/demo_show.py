@@ -15,6 +15,7 @@ from cli.demo_tables import Setting, day_table, report_table, whose
 from cli.trace_tree import TraceSpan, render, steps
 
 TITLE_CHARS_MAX = 60
+WIDE_COLUMNS_MIN = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def print_day(
     console.print()
     console.print(Rule("The ledger's report", style="dim"))
     for title, rows in (("feature", figures.by_feature), ("model", figures.by_model)):
-        console.print(Padding(report_table(title, rows, figures.total), (0, 1, 1, 1)))
+        gap = 2 if console.width >= WIDE_COLUMNS_MIN else 1
+        table = report_table(title, rows, figures.total, gap=gap)
+        console.print(Padding(table, (0, 0, 1, 2 - gap)))
     note = "spent, and what each cause saved, make up what it had cost without Spendgate"
     console.print(Padding(Text(note, style="dim"), (0, 2)))
     console.print()

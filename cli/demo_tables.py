@@ -94,23 +94,24 @@ def opening(setting: Setting) -> RenderableType:
 
 def _price_table(setting: Setting) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(style="dim")
     for price in setting.prices:
         read, wrote = _per_million(price.input_picos), _per_million(price.output_picos)
-        table.add_row(price.model, f"{read} in", f"{wrote} out", price.version)
-    whose = "as if these models had answered" if setting.small_model else "the provider's list"
-    return Group(table, Text(f"per million tokens, {whose}", style="dim"))
+        table.add_row(price.model, f"{read} in", f"{wrote} out")
+    note = f"per million tokens, by {_lists(setting)}"
+    note += ", as if these models had answered" if setting.small_model else ""
+    return Group(table, Text(note, style="dim"))
+
+
+def _lists(setting: Setting) -> str:
+    """The price lists with their versions; which entry of them is told by --json."""
+    return " and ".join(sorted({price.version.partition(" / ")[0] for price in setting.prices}))
 
 
 def whose(setting: Setting) -> str:
     """Whose answers these were and whose prices, in a sentence."""
     who = f"{setting.small_model}'s" if setting.small_model else f"{setting.upstream}'s"
     models = " and ".join(price.model for price in setting.prices)
-    lists = " and ".join(sorted({price.version.partition(" / ")[0] for price in setting.prices}))
-    return f"Answers are {who}; prices are those of {models} in {lists}."
+    return f"Answers are {who}; prices are those of {models} in {_lists(setting)}."
 
 
 def day_table(figures: Figures, setting: Setting) -> RenderableType:
@@ -195,21 +196,30 @@ def _ms(microseconds: int) -> str:
     return f"{tenths // 10}.{tenths % 10}" if tenths < 1000 else f"{(microseconds + 500) // 1000:,}"
 
 
-def report_table(title: str, rows: Sequence[Books], total: Books) -> RenderableType:
-    """The ledger's report by one dimension, its sum below."""
+def report_table(
+    title: str, rows: Sequence[Books], total: Books, *, gap: int = 2
+) -> RenderableType:
+    """The ledger's report by one dimension, its sum below; `gap` spaces between the columns."""
     causes = [cause for cause in _CAUSES if any(row.saved_nanos.get(cause) for row in rows)]
     table = Table(
-        box=None, padding=(0, 1), header_style="dim", show_footer=True, footer_style="bold"
+        box=None,
+        padding=(0, 0, 0, gap),
+        header_style="dim",
+        show_footer=True,
+        footer_style="bold",
     )
-    table.add_column(title, "all", no_wrap=True)
-    table.add_column("requests", f"{total.requests:,}", justify="right")
-    table.add_column("hits", f"{total.hits:,}", justify="right")
-    table.add_column("tokens", f"{total.input_tokens + total.output_tokens:,}", justify="right")
-    table.add_column("spent", usd(total.cost_nanos), justify="right")
+    table.add_column(title, "all", overflow="fold")
+
+    def number(header: str, footer: str, style: str = "") -> None:
+        table.add_column(header, footer, justify="right", no_wrap=True, style=style)
+
+    number("requests", f"{total.requests:,}")
+    number("hits", f"{total.hits:,}")
+    number("tokens", f"{total.input_tokens + total.output_tokens:,}")
+    number("spent", usd(total.cost_nanos))
     for cause in causes:
-        saved = usd(total.saved_nanos.get(cause, 0))
-        table.add_column(f"+ {cause}", saved, justify="right", style="green")
-    table.add_column("= without", usd(total.counterfactual_nanos), justify="right")
+        number(f"+ {cause}", usd(total.saved_nanos.get(cause, 0)), "green")
+    number("= without", usd(total.counterfactual_nanos))
     for row in rows:
         table.add_row(
             row.values[0] or "-",
@@ -227,5 +237,5 @@ def progress_words(counts: Mapping[str, int], spent_nanos: int) -> str:
     """The counters beside the progress bar."""
     return (
         f"hits {counts.get('hit', 0)} · misses {counts.get('miss', 0)} · "
-        f"refused {counts.get('refused', 0)} · spent {usd(spent_nanos)}"
+        f"refused {counts.get('refused', 0)} · {usd(spent_nanos)}"
     )

@@ -15,7 +15,7 @@ SETTING = Setting(
     upstream="local",
     small_model="SmolLM2-135M",
     strong_model="gpt-5.4",
-    prices=[ModelPrice("gpt-5.4", 2_500_000, 15_000_000, "list 1")],
+    prices=[ModelPrice("gpt-5.4", 2_500_000, 15_000_000, "list 1 / openai / gpt-5.4")],
     budgets=[BudgetPlan("reports-day", "reports", 3_000_000)],
 )
 FAQ = Books(
@@ -37,9 +37,8 @@ def test_the_opening_says_whose_answers_and_whose_prices() -> None:
     """Nobody can take the small model's words for those of the models that are priced."""
     text = " ".join(shown(opening(SETTING)).split())
     assert "SmolLM2-135M" in text
-    assert "gpt-5.4 $2.50 in $15.00 out list 1" in text
-    assert "list 1" in text
-    assert "as if these models had answered" in text
+    assert "gpt-5.4 $2.50 in $15.00 out" in text
+    assert "by list 1, as if these models had answered" in text
     assert "reports-day: $0.0030 a day for feature reports" in text
 
 
