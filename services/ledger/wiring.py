@@ -38,7 +38,8 @@ async def build(
 ) -> Room:
     """The ledger over its database, which it prepares, with every lapsed hold let go.
 
-    `clock` gives microseconds since 1970. Raises: ConfigError for the fleet file; DatabaseUrlInvalid; BooksUnavailable.
+    `clock` gives microseconds since 1970.
+    Raises: ConfigError for the fleet file; DatabaseUrlInvalid; BooksUnavailable.
     """
     fleet = await asyncio.to_thread(load_fleet, settings.config)
     database = SqliteDatabase(settings.database_url, wait_seconds=settings.database_wait_seconds)
