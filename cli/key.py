@@ -72,18 +72,18 @@ async def create(
         request.lifetime.FromTimedelta(span_of(expires))
     async with ledger_of(directory, ledger, token) as talk:
         response = await talk.call("CreateKey", request)
+    if not response.secret:
+        raise Problem(
+            f"the key {key_id} was made before; its secret was shown then",
+            f"choose another id, or end it with: spendgate key disable {key_id}",
+            reason="KEY_EXISTS",
+        )
     if as_json:
         print_json({"key": as_dict(response.key), "secret": response.secret})
-    elif response.secret:
+    else:
         shown = console()
         shown.print(f"The secret of {key_id}, shown this once:")
         shown.print(response.secret, style="bold yellow", soft_wrap=True)
-    else:
-        raise Problem(
-            f"the key {key_id} was made before; its secret was shown then",
-            "choose another id, or disable it with: spendgate key disable " + key_id,
-            reason="KEY_EXISTS",
-        )
 
 
 @app.command("list", epilog="Example: spendgate key list")

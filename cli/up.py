@@ -28,8 +28,12 @@ async def up(
         Path | None,
         typer.Option("--config", help="Fleet file. Default: spendgate.yaml here, else built in."),
     ] = None,
-    grpc_port: Annotated[int, typer.Option(help="Port of the gRPC door, or the next free.")] = 7070,
-    http_port: Annotated[int, typer.Option(help="Port of the HTTP door, or the next free.")] = 7080,
+    grpc_port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Port of the gRPC door, or the next free one.")
+    ] = 7070,
+    http_port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Port of the HTTP door, or the next free one.")
+    ] = 7080,
     as_json: JsonOption = False,
 ) -> None:
     """Start the five services and what they need, keep them running, stop them on Ctrl-C.

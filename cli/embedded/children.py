@@ -30,6 +30,9 @@ class ChildGroup:
         self._reaper = subprocess.Popen(  # noqa: ASYNC220  it must exist before any child; 1 ms
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))],
             stdin=subprocess.PIPE,
+            # It may outlive the owner for a moment; who reads the owner's output waits for its end.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             text=True,
             process_group=0,
         )

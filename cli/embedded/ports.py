@@ -9,6 +9,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 TRIES = 100
+PORT_MAX = 65_535
 
 
 class NoPort(Exception):
@@ -36,7 +37,7 @@ class Ports:
 
     def claim(self, preferred: int) -> int:
         """`preferred`, else the next port after it that is free. Raises NoPort."""
-        for port in range(preferred, preferred + TRIES):
+        for port in range(preferred, min(preferred + TRIES, PORT_MAX + 1)):
             if self._claimed(port):
                 return port
         raise NoPort(f"no port from {preferred} to {preferred + TRIES - 1} is free")

