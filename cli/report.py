@@ -120,8 +120,9 @@ def _show(names: list[str], response: Any, directory: Path) -> None:
         rows.append(line(["total", *[""] * (keys - 1)], response.total))
     print_table(headers, rows, right=" " * keys + "r" * (len(headers) - keys))
     whole = int(response.total.counterfactual_nanos)
-    saved = percent(whole - int(response.total.cost_nanos), whole)
-    print(f"\n{saved} saved of what it would have cost without Spendgate.")
+    if whole > 0:
+        saved = percent(whole - int(response.total.cost_nanos), whole)
+        print(f"\n{saved} saved of what it would have cost without Spendgate.")
     if response.next_page_token:
         print(f"Only the {len(response.rows)} dearest groups are shown: --limit shows more.")
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cli.embedded.keys import FirstKeys
     from cli.embedded.supervisor import Fleet, News
 
+STYLES = {"ready": "green", "away": "yellow", "died": "bold red", "stopped": "dim"}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = "Example: spendgate up --config spendgate.yaml"
 
 
@@ -62,9 +64,7 @@ async def up(
         if not stop.told.is_set():
             raise
     except PlanProblem as error:
-        raise Problem(
-            str(error), "check it with: spendgate config check", code=EXIT_CONFIG
-        ) from error
+        raise Problem(str(error), error.next_step, code=EXIT_CONFIG) from error
     except (FolderProblem, RedisUnavailable) as error:
         raise Problem(str(error)) from error
     except StartFailed as error:
@@ -84,13 +84,15 @@ class _Stop:
     def __enter__(self) -> "_Stop":
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a terminal that closes is no reason to stop.
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        for number in SIGNALS[:-1] if ignored else SIGNALS:
             loop.add_signal_handler(number, self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
     def _hear(self) -> None:
@@ -146,7 +148,7 @@ class _Printer:
 
     def news(self, news: "News") -> None:
         """Print a change."""
-        style = {"ready": "green", "died": "bold red", "stopped": "dim"}[news.change.value]
+        style = STYLES[news.change.value]
         took = f"{news.seconds:.1f} s" if news.seconds else ""
         self._console.print(
             f"  {news.name:<12} [{style}]{news.change.value:<8}[/] {news.detail:<18} {took}",

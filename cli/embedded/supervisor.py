@@ -17,7 +17,13 @@ from cli.embedded.plan import Options, Plan, PlanProblem, Program, find_config, 
 from cli.embedded.plan import read_config as read_fleet_config
 from cli.embedded.ports import NoPort, Ports
 from cli.embedded.probe import is_well
-from cli.embedded.redis import RedisServer
+from cli.embedded.redis import (
+    MAJOR_VERSION_MIN,
+    RedisServer,
+    RedisUnavailable,
+    major,
+    version_at,
+)
 from cli.embedded.trace_server import TraceDoors, serving_traces
 from cli.embedded.trace_store import TraceStore
 
@@ -34,6 +40,7 @@ class Change(StrEnum):
     """What happened to a part of the fleet."""
 
     READY = "ready"
+    AWAY = "away"
     DIED = "died"
     STOPPED = "stopped"
 
@@ -92,7 +99,9 @@ async def running_fleet(options: Options, tell: Tell = lambda news: None) -> Asy
         group = await stack.enter_async_context(ChildGroup())
         keeper = Keeper(group, folder, tell)
         redis_url = options.environ.get("SPENDGATE_REDIS_URL", "")
-        if not redis_url:
+        if redis_url:
+            tell(await _greeting(redis_url))
+        else:
             redis_url = await keeper.start_redis(RedisServer(folder.redis, group=group))
         try:
             plan = make_plan(
@@ -259,6 +268,19 @@ class Keeper:
         while True:
             await asyncio.sleep(TRIM_SECONDS)
             await asyncio.to_thread(self._folder.trim_logs)
+
+
+async def _greeting(url: str) -> News:
+    """Whether the Redis that was named can be used. The fleet runs without it too."""
+    try:
+        version = await version_at(url)
+    except RedisUnavailable as error:
+        return News("redis", Change.AWAY, f"{error}; requests go on without the cache")
+    if major(version) < MAJOR_VERSION_MIN:
+        return News(
+            "redis", Change.AWAY, f"version {version}; {MAJOR_VERSION_MIN} or newer is supported"
+        )
+    return News("redis", Change.READY, f"{version}, as SPENDGATE_REDIS_URL says")
 
 
 def _fleet_file(plan: Plan, doors: TraceDoors) -> FleetFile:

@@ -289,6 +289,20 @@ def test_ctrl_c_ends_everything_and_the_books_stay(fleet: Running) -> None:
         again.end()
 
 
+def test_a_redis_of_ones_own_is_used(tmp_path: Path) -> None:
+    """With SPENDGATE_REDIS_URL no redis is started; one that is away is told and done without."""
+    up = Up(tmp_path / "d", SPENDGATE_REDIS_URL=f"unix://{tmp_path}/none.sock")
+    try:
+        ready = up.ready()
+        assert "without the cache" in up.lines[0]["detail"]
+        assert not any("redis-server" in what for what in descendants(up.process.pid).values())
+        assert "Paris" in cli(up.directory, "chat", "What is the capital of France?")["answer"]
+        assert ready["admin_key"]
+        assert up.stop() == 0
+    finally:
+        up.end()
+
+
 @pytest.mark.parametrize(
     ("environ", "code", "words"),
     [

