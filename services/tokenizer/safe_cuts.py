@@ -8,7 +8,9 @@ and without the rest. Tests try it on every character.
 
 A blank is whitespace that ends no line. tiktoken panics on about a million of them in a row
 (its regex backtracks one by one), so such a run is cut out: it starts a piece (what precedes is
-no blank), and when a non-space follows, all of it but the last blank is one piece.
+no blank), and when a non-space follows, all of it but the last blank is one piece. (At the very
+end cl100k_base takes the line ends before it into the same piece; no token of it goes on after a
+line end, so the count is the same.)
 """
 
 import re

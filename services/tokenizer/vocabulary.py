@@ -73,8 +73,6 @@ class Spec:
     specials: Mapping[str, int]
     # Text and its number of tokens, known from outside; proves the parts fit together.
     probe: tuple[str, int]
-    # True where a run of whitespace that ends the text is one piece, line ends included.
-    end_run_is_one_piece: bool
 
 
 SPECS = (
@@ -84,7 +82,6 @@ SPECS = (
         _O200K_PATTERN,
         {"<|endoftext|>": 199_999, "<|endofprompt|>": 200_018},
         ("hello world", 2),
-        end_run_is_one_piece=False,
     ),
     Spec(
         CL100K,
@@ -98,7 +95,6 @@ SPECS = (
             "<|endofprompt|>": 100_276,
         },
         ("hello world", 2),
-        end_run_is_one_piece=True,
     ),
 )
 
@@ -114,7 +110,6 @@ class Vocabulary:
 
     def __init__(self, spec: Spec, ranks: Mapping[bytes, int]) -> None:
         self.name = spec.name
-        self._end_run_is_one_piece = spec.end_run_is_one_piece
         self._words: dict[str, int] = {}
         self._encoding = tiktoken.Encoding(
             spec.name,
@@ -160,12 +155,9 @@ class Vocabulary:
     def _count_part(self, text: str, start: int, end: int) -> int:
         tokens = 0
         for run_start, run_end in blank_runs_in(text, start, end):
-            if run_end == end:
-                if self._end_run_is_one_piece:
-                    continue  # this pattern takes it, line ends before it included, in one step
-            elif text[run_end] in "\r\n":
-                continue  # part of the line end, which both patterns take in one step
-            else:
+            if run_end < end:
+                if text[run_end] in "\r\n":
+                    continue  # part of the line end, which both patterns take in one step
                 run_end -= 1  # noqa: PLW2901  # the last blank belongs to what follows
             tokens += _tokens(self._encoding, text[start:run_start])
             tokens += _tokens(self._blank_encoding, text[run_start:run_end])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import tiktoken
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
@@ -46,6 +46,15 @@ TRICKY = st.text(
     st.sampled_from(" \t\r\n\u3000\u2028\x85\x1caA1'!/.,-_éı\u0301中。한😀sSlLrRｅ０²ªǅ\u200d"),
     max_size=60,
 )
+# Runs of the same character, the ways of writing space above all.
+RUNS = st.lists(
+    st.builds(
+        lambda char, count: char * count,
+        st.sampled_from("      \t\n\n\n\r\u3000\u2028aA1'!/,é中。"),
+        st.integers(1, 9),
+    ),
+    max_size=8,
+).map("".join)
 ANY_TEXT = st.text(
     st.characters(categories=None, exclude_categories=()),  # every plane, surrogates included
     max_size=80,
@@ -62,8 +71,11 @@ def test_counts_are_those_of_tiktoken(
         assert vocabularies[name].count(text) == len(references[name].encode_ordinary(text))
 
 
-@given(text=TRICKY)
-@settings(max_examples=600, deadline=None)
+@given(text=TRICKY | RUNS)
+@example("a    \n    b")
+@example("a\n\n    ")
+@example("a!\n\n/,b")
+@settings(max_examples=500, deadline=None)
 def test_cutting_a_text_changes_no_count(
     vocabularies: Vocabularies, references: dict[str, tiktoken.Encoding], text: str
 ) -> None:
