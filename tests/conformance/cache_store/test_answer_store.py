@@ -60,7 +60,7 @@ async def test_a_value_lapses(store: AnswerStore) -> None:
     """After its time a value is gone, and its neighbour stays."""
     await store.put_many([Entry("a", b"1", 30), Entry("b", b"2", LONG_MS)])
     async with asyncio.timeout(10):
-        while await store.get_many(["a"]) != [None]:  # noqa: ASYNC110  the store tells nobody
+        while await store.get_many(["a"]) != [None]:
             await asyncio.sleep(0.01)
     assert await store.get_many(["b"]) == [b"2"]
 

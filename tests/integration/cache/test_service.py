@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from spendgate.cache.v1 import cache_service_pb2 as pb
 from spendgate.chat.v1 import chat_pb2
 
+from chassis.errors import RemoteError
 from cli.embedded.redis import RedisServer
 from tests.integration.cache.conftest import Cache, ask, running_cache, say
 
@@ -125,6 +126,9 @@ async def test_a_batch_has_limits(cache: Cache, count: int) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        _, reason, metadata = _reason(RemoteError.from_rpc(caught.value).status)
+        assert reason == "ITEMS_INVALID"
+        assert metadata == {"itemCount": str(count), "itemCountMax": "256"}
 
 
 async def test_items_fail_alone_with_reasons(cache: Cache) -> None:
