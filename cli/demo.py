@@ -171,7 +171,7 @@ def _announced_stop(console: Console) -> Iterator[None]:
 @contextmanager
 def _folder(options: DemoOptions, console: Console) -> Iterator[Path]:
     """A folder that is gone afterwards, unless it was asked for or its logs say what failed."""
-    place = Path(tempfile.mkdtemp(prefix="spendgate-demo-"))
+    place = Path(tempfile.mkdtemp(prefix=f"spendgate-demo-{os.getpid()}-"))
     keep = options.keep
     try:
         yield place

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,12 +21,13 @@ pytestmark = [
 ]
 
 
-def start(tmp_path, *arguments, stdout=subprocess.PIPE):
-    """The demo, in a folder of its own whose name marks every process that it starts."""
+def start(tmp_path, *arguments, stdout=subprocess.PIPE, **variables):
+    """The demo; the name of `tmp_path` in PYTHONPATH marks every process that it starts."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("SPENDGATE_")}
+    path = os.pathsep.join([os.getcwd(), str(tmp_path)])
     return subprocess.Popen(
         [sys.executable, "-m", "cli.main", "demo", *arguments],
-        env={**environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.getcwd()},
+        env={**environ, **variables, "PYTHONPATH": path},
         cwd=tmp_path,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -44,7 +47,7 @@ def finish(process):
 
 
 def processes_of(tmp_path):
-    """Command lines of running processes that were started with this TMPDIR."""
+    """Command lines of running processes that bear the mark."""
     found = []
     for place in Path("/proc").iterdir():
         if not place.name.isdigit() or int(place.name) == os.getpid():
@@ -57,9 +60,9 @@ def processes_of(tmp_path):
     return found
 
 
-def leftovers(tmp_path):
+def leftovers(process):
     """Folders that the demo should have removed."""
-    return [path.name for path in tmp_path.iterdir() if path.name.startswith("spendgate-demo-")]
+    return list(Path(tempfile.gettempdir()).glob(f"spendgate-demo-{process.pid}-*"))
 
 
 def wait_for(condition, seconds_max=100.0):
@@ -67,16 +70,20 @@ def wait_for(condition, seconds_max=100.0):
     give_up = time.monotonic() + seconds_max
     while not condition():
         assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """The figures of a small day, and the folder that it ran in."""
+    """The figures of a small day, what was said, and what was left."""
     tmp_path = tmp_path_factory.mktemp("demo")
-    code, out, err = finish(start(tmp_path, "--json", "--requests", str(REQUESTS)))
+    # Another fleet's stores, which the demo must not touch.
+    others = {"SPENDGATE_REDIS_URL": "redis://127.0.0.1:1/0", "SPENDGATE_DATABASE_URL": "x://y"}
+    process = start(tmp_path, "--json", "--requests", str(REQUESTS), **others)
+    code, out, err = finish(process)
     assert code == 0, err
-    return json.loads(out), err, tmp_path
+    left = [*processes_of(tmp_path), *leftovers(process)]
+    return json.loads(out), err, left
 
 
 def test_the_figures_add_up_to_the_nano(told):
@@ -125,9 +132,8 @@ def test_it_says_whose_answers_and_whose_prices(told):
 
 def test_nothing_is_left(told):
     """No process, no folder."""
-    _, _, tmp_path = told
-    assert processes_of(tmp_path) == []
-    assert leftovers(tmp_path) == []
+    _, _, left = told
+    assert left == []
 
 
 @pytest.fixture
@@ -137,7 +143,7 @@ def begun(tmp_path):
     with said.open("w") as file:
         process = start(tmp_path, stdout=file)
     try:
-        wait_for(lambda: "30/" in said.read_text() or process.poll() is not None)
+        wait_for(lambda: "started in" in said.read_text() or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         yield process, said
     finally:
@@ -158,7 +164,7 @@ def test_a_stopped_demo_leaves_nothing(tmp_path, begun, sign, code):
     assert "stopping the fleet" in said.read_text()
     assert "Traceback" not in said.read_text() + err
     assert processes_of(tmp_path) == []
-    assert leftovers(tmp_path) == []
+    assert leftovers(process) == []
 
 
 def test_a_demo_stopped_while_it_starts_leaves_nothing(tmp_path):
@@ -170,7 +176,7 @@ def test_a_demo_stopped_while_it_starts_leaves_nothing(tmp_path):
     assert ended == 130, err
     assert "Traceback" not in err
     assert processes_of(tmp_path) == []
-    assert leftovers(tmp_path) == []
+    assert leftovers(process) == []
 
 
 def test_a_killed_demo_leaves_no_process(tmp_path, begun):
@@ -179,6 +185,8 @@ def test_a_killed_demo_leaves_no_process(tmp_path, begun):
     process.kill()
     process.communicate(timeout=10)
     wait_for(lambda: processes_of(tmp_path) == [])
+    for folder in leftovers(process):
+        shutil.rmtree(folder)
 
 
 FLEET = """\
