@@ -163,9 +163,10 @@ def test_no_spans_is_said() -> None:
     assert "no spans" in shown([])
 
 
-def test_money_that_is_no_whole_number_is_not_money() -> None:
-    """A float or a flag under the cost's name is not shown as dollars."""
-    odd = dataclasses.replace(TRACE[0], attributes={names.COST_NANO_USD: 1.5}, parent_id="")
+@pytest.mark.parametrize("cost", [1.5, True, "7"])
+def test_money_that_is_no_whole_number_is_not_money(cost: float | bool | str) -> None:
+    """A float, a flag or a text under the cost's name is not shown as dollars."""
+    odd = dataclasses.replace(TRACE[0], attributes={names.COST_NANO_USD: cost}, parent_id="")
     assert "$" not in shown([odd])
 
 
