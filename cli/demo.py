@@ -104,8 +104,8 @@ async def demo(
 ) -> None:
     """Run a support chatbot's day through a fleet of its own; print what it saved.
 
-    Answered by a small model on this machine, at the prices of well-known ones. With --upstream
-    a real provider answers and bills, at most a dollar.
+    A small model on this machine answers, at the prices of well-known ones.
+    With --upstream a real provider answers and bills, at most a dollar.
     """
     options = DemoOptions(upstream, as_json, keep, requests, callers)
     figures = await run_demo(options, os.environ, Path.cwd())
