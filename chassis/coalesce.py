@@ -13,6 +13,9 @@ from typing import Generic, TypeVar
 
 from chassis.deadline import Deadline, DeadlinePassed
 
+# Places of callers that have gone, kept before they are swept.
+GONE_MAX = 64
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -34,7 +37,7 @@ class BatchBroken(Exception):
 
 
 class _Waiting(Generic[ItemT, ResultT]):
-    __slots__ = ("deadline", "future", "item", "size_bytes")
+    __slots__ = ("deadline", "future", "item", "queued", "size_bytes")
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class _Waiting(Generic[ItemT, ResultT]):
         self.deadline = deadline
         self.future = future
         self.size_bytes = size_bytes
+        self.queued = True
 
 
 class Coalescer(Generic[ItemT, ResultT]):
@@ -77,6 +81,8 @@ class Coalescer(Generic[ItemT, ResultT]):
         self._waiting_max = waiting_max
         self._flights_max = flights_max
         self._queue: deque[_Waiting[ItemT, ResultT]] = deque()
+        # Of those in the queue, how many still wait: who has gone takes no room.
+        self._waiting_count = 0
         self._flights: set[asyncio.Task[None]] = set()
         self._take_off_planned = False
         self._closed = False
@@ -88,7 +94,7 @@ class Coalescer(Generic[ItemT, ResultT]):
         """
         if self._closed:
             raise CoalescerClosed
-        if len(self._queue) >= self._waiting_max:
+        if self._waiting_count >= self._waiting_max:
             raise QueueFull(self._waiting_max)
         left = deadline.left_seconds()
         if left <= 0:
@@ -98,18 +104,20 @@ class Coalescer(Generic[ItemT, ResultT]):
         future: asyncio.Future[ResultT] = loop.create_future()
         waiting = _Waiting(item, deadline, future, size)
         self._queue.append(waiting)
+        self._waiting_count += 1
         self._plan_take_off(loop)
         alarm = loop.call_later(left, _expire, future)
         try:
             return await future
         finally:
             alarm.cancel()
+            self._leave(waiting)
 
     async def close(self) -> None:
         """Fails what waits, lets the flights under way end."""
         self._closed = True
         while self._queue:
-            waiting = self._queue.popleft()
+            waiting = self._pop()
             if not waiting.future.done():
                 waiting.future.set_exception(CoalescerClosed())
         if self._flights:
@@ -142,12 +150,28 @@ class Coalescer(Generic[ItemT, ResultT]):
             waiting = self._queue[0]
             if batch and size + waiting.size_bytes > self._batch_bytes_max:
                 break
-            self._queue.popleft()
+            self._pop()
             if waiting.future.done():  # cancelled or out of time while it waited
                 continue
             size += waiting.size_bytes
             batch.append(waiting)
         return batch
+
+    def _pop(self) -> _Waiting[ItemT, ResultT]:
+        waiting = self._queue.popleft()
+        if waiting.queued:
+            waiting.queued = False
+            self._waiting_count -= 1
+        return waiting
+
+    def _leave(self, waiting: _Waiting[ItemT, ResultT]) -> None:
+        """Whoever goes while it is queued makes room at once; its place is swept now and then."""
+        if not waiting.queued:
+            return
+        waiting.queued = False
+        self._waiting_count -= 1
+        if len(self._queue) > 2 * self._waiting_count + GONE_MAX:
+            self._queue = deque(each for each in self._queue if each.queued)
 
     async def _fly(self, batch: list[_Waiting[ItemT, ResultT]]) -> None:
         longest = 0.0

@@ -54,8 +54,12 @@ class StatusError(Exception):
     """An error that has its status already."""
 
     def __init__(self, status: status_pb2.Status) -> None:
-        super().__init__(_CODES[status.code].name)
+        super().__init__(code_of(status).name)
         self.status = status
+
+    def __reduce__(self) -> tuple[type[Self], tuple[status_pb2.Status]]:
+        """A copy is made from the status, not from the exception's text."""
+        return type(self), (self.status,)
 
 
 class RemoteError(StatusError):
@@ -63,7 +67,7 @@ class RemoteError(StatusError):
 
     def __init__(self, status: status_pb2.Status) -> None:
         super().__init__(status)
-        self.code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+        self.code = code_of(status)
         info = error_details_pb2.ErrorInfo()
         for detail in status.details:
             if detail.Unpack(info):

@@ -141,6 +141,15 @@ async def test_items_fail_alone_with_reasons(cache: Cache) -> None:
     assert _reason(model.error) == ("cache.spendgate", "PROMPT_INVALID", {})
 
 
+async def test_an_item_whose_time_is_up_fails_alone(cache: Cache) -> None:
+    """Nobody waits for it any more; its neighbour gets its finding."""
+    late = ask()
+    late.timeout_ms = -1
+    failed, good = await cache.look_up(late, ask())
+    assert _reason(failed.error) == ("cache.spendgate", "DEADLINE_PASSED", {})
+    assert good.finding.outcome == pb.OUTCOME_MISS
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "metadata"),
     [
