@@ -39,12 +39,11 @@ async def build(
     """The ledger over its database, which it prepares, with every lapsed hold let go.
 
     `clock` gives microseconds since 1970.
-    Raises: ConfigError for the fleet file; DatabaseUrlInvalid; BooksUnavailable.
+    Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
     fleet = await asyncio.to_thread(load_fleet, settings.config)
     database = SqliteDatabase(settings.database_url, wait_seconds=settings.database_wait_seconds)
-    await asyncio.to_thread(database.path.parent.mkdir, parents=True, exist_ok=True)
-    await database.write(metadata.create_all)
+    await database.prepare(metadata)
     journal = Journal(database, CatalogPrices(fleet.book), clock)
     await journal.transact(())
     part = outfit.health.part("books")

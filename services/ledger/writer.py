@@ -87,7 +87,7 @@ class GroupCommit:
             await asyncio.sleep(0)
             jobs = self._take()
             if jobs:
-                await self._commit(jobs)
+                await self._commit_or_tell(jobs)
             elif self._closing:
                 return
             else:
@@ -106,6 +106,15 @@ class GroupCommit:
                     continue
             jobs.append(job)
         return jobs
+
+    async def _commit_or_tell(self, jobs: list[_Job]) -> None:
+        """Commits; whatever goes wrong here, nobody waits for ever and the writer lives on."""
+        try:
+            await self._commit(jobs)
+        except Exception as error:
+            _log.error("the writer stumbled", extra={"error_type": type(error).__name__})
+            for job in jobs:
+                job.answer(error)
 
     async def _commit(self, jobs: list[_Job]) -> None:
         """Commits a batch. When a command spoils it, halves it until that one stands alone."""

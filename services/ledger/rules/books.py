@@ -190,10 +190,8 @@ class Books:
 
     def _move(self, key: BalanceKey, *, settled_nanos: int = 0, reserved_nanos: int = 0) -> None:
         old = self._balances.get(key, Balance())
-        new = replace(
-            old,
-            settled_nanos=old.settled_nanos + settled_nanos,
-            reserved_nanos=old.reserved_nanos + reserved_nanos,
+        new = Balance(
+            old.settled_nanos + settled_nanos, old.reserved_nanos + reserved_nanos, old.revision
         )
         self._balances[key] = self.changes.balances[key] = new
 

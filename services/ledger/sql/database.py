@@ -8,8 +8,13 @@ from sqlalchemy import Connection
 T = TypeVar("T")
 
 
-class DatabaseUrlInvalid(Exception):
-    """A database URL that cannot be used. The text never repeats the URL: it may hold a secret."""
+class BooksNotOpened(Exception):
+    """The books cannot be used as they are set up. `problems` are for the operator; they never
+    repeat the URL, which may hold a secret."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problems = [f"SPENDGATE_DATABASE_URL: {problem}"]
 
 
 class RevisionConflict(Exception):

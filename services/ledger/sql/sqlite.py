@@ -5,17 +5,18 @@ every statement is several trips between threads; that measured five times slowe
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
 from services.ledger.rules.refusals import BooksUnavailable
-from services.ledger.sql.database import DatabaseUrlInvalid
+from services.ledger.sql.database import BooksNotOpened
 
 T = TypeVar("T")
 
@@ -31,18 +32,33 @@ class SqliteDatabase:
     def __init__(self, url: str, *, wait_seconds: float) -> None:
         """`wait_seconds`: how long to wait for another process that holds the file.
 
-        Raises: DatabaseUrlInvalid. Nothing is opened yet.
+        Raises: BooksNotOpened when the URL is none of a file. Nothing is opened yet.
         """
         parsed = make_url(url)
         if parsed.drivername not in _DRIVERS:
-            raise DatabaseUrlInvalid("it must begin with sqlite:///")
+            raise BooksNotOpened("it must begin with sqlite:///")
         if parsed.database in (None, "", ":memory:"):
-            raise DatabaseUrlInvalid("the books need a file: sqlite:///path/of/ledger.db")
+            raise BooksNotOpened("the books need a file: sqlite:///path/of/ledger.db")
         self.path = Path(str(parsed.database))
+        self._wait_seconds = wait_seconds
         self._writer = _engine(self.path, wait_seconds, begin="BEGIN IMMEDIATE", size=1)
         self._reader = _engine(self.path, wait_seconds, begin="BEGIN", size=READERS)
         self._writer_thread = ThreadPoolExecutor(1, "ledger-writer")
         self._reader_threads = ThreadPoolExecutor(READERS, "ledger-reader")
+
+    async def prepare(self, metadata: MetaData) -> None:
+        """Makes folder, file and tables where they are missing. Raises: BooksNotOpened."""
+        try:
+            await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
+            await self.write(metadata.create_all)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise BooksNotOpened(f"the folder {self.path.parent} cannot be made: {why}") from None
+        except BooksUnavailable:
+            raise BooksNotOpened(
+                f"{self.path} cannot be opened and written as a SQLite file"
+                f" within {self._wait_seconds:g} s: is it one, and does nobody else have it locked?"
+            ) from None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """See Database.write."""
@@ -96,5 +112,5 @@ def _run(engine: Engine, work: Callable[[Connection], T]) -> T:
             return work(connection)
     except _OF_THE_COMMAND:
         raise
-    except exc.SQLAlchemyError as error:
+    except (exc.SQLAlchemyError, sqlite3.Error) as error:
         raise BooksUnavailable(type(error).__name__) from None

@@ -1,0 +1,172 @@
+"""Transactions of the journal on a real database, without a network."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, update
+
+from services.ledger.rules.apply import apply_all
+from services.ledger.rules.commands import Command, HoldAnswer, Settlement
+from services.ledger.rules.configuring import NewBudget
+from services.ledger.rules.refusals import BudgetExceeded
+from services.ledger.rules.values import BudgetWindow
+from services.ledger.sql import journal as journal_module
+from services.ledger.sql import load as load_module
+from services.ledger.sql import schema
+from services.ledger.sql.budgets import BudgetStore
+from services.ledger.sql.database import BooksNotOpened, RevisionConflict
+from services.ledger.sql.journal import Journal
+from services.ledger.sql.load import load_books, load_holds, touched_by
+from services.ledger.sql.save import save
+from services.ledger.sql.sqlite import SqliteDatabase
+from services.ledger.verify import verify
+from tests.fakes.ledger_clock import SetClock
+from tests.unit.ledger.making import (
+    PRICES,
+    attempt,
+    record,
+    release,
+    reserve,
+    settle,
+)
+
+
+def _open(folder: Path) -> SqliteDatabase:
+    return SqliteDatabase(f"sqlite:///{folder / 'ledger.db'}", wait_seconds=10)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    made = _open(tmp_path)
+    await made.prepare(schema.metadata)
+    yield made
+    assert await verify(made) == []
+    await made.close()
+
+
+async def _budget(database: SqliteDatabase, clock: SetClock, limit: int, feature: str = "") -> None:
+    await BudgetStore(database, clock).create(
+        NewBudget("acme", f"b{feature}", "", "", "", feature, BudgetWindow.DAY, limit, "h")
+    )
+
+
+async def test_two_ledgers_on_one_database_never_overspend(
+    database: SqliteDatabase, clock: SetClock, tmp_path: Path
+) -> None:
+    """Two replicas, 200 holds of which 50 fit, all at once."""
+    await _budget(database, clock, 500_000)
+    other = _open(tmp_path)
+    journals = [Journal(each, PRICES, clock) for each in (database, other)]
+    batches = [[reserve(10) for _ in range(10)] for _ in range(20)]
+    outcomes = await asyncio.gather(
+        *(journals[place % 2].transact(batch) for place, batch in enumerate(batches))
+    )
+    await other.close()
+    taken = [o for batch in outcomes for o in batch if isinstance(o, HoldAnswer)]
+    refused = [o for batch in outcomes for o in batch if isinstance(o, BudgetExceeded)]
+    assert (len(taken), len(refused)) == (50, 150)
+
+
+async def test_a_balance_that_moved_meanwhile_is_not_written_over(
+    database: SqliteDatabase, clock: SetClock
+) -> None:
+    """The guard behind the lock: nothing of that transaction is kept."""
+    await _budget(database, clock, 500_000)
+    command = reserve(10)
+    await Journal(database, PRICES, clock).transact([command])
+    charge = settle(command.hold_id, attempt(7))
+
+    def work(conn: Connection) -> None:
+        holds = load_holds(conn, {command.hold_id})
+        books = load_books(conn, touched_by([charge]), holds, PRICES, clock())
+        apply_all(books, [charge])
+        conn.execute(update(schema.balance).values(revision=schema.balance.c.revision + 1))
+        save(conn, books.changes)
+
+    with pytest.raises(RevisionConflict):
+        await database.write(work)
+    (done,) = await Journal(database, PRICES, clock).transact([charge])
+    assert isinstance(done, Settlement)
+
+
+async def test_the_number_of_statements_does_not_grow_with_the_batch(
+    database: SqliteDatabase, clock: SetClock
+) -> None:
+    """One command or sixty-four, of every kind."""
+    await _budget(database, clock, 10**12)
+    await _budget(database, clock, 10**12, "chat")
+    journal = Journal(database, PRICES, clock)
+
+    async def statements(commands: Sequence[Command]) -> int:
+        seen: list[str] = []
+
+        def note(*given: Any) -> None:
+            seen.append(given[2])
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            outcomes = await journal.transact(commands)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        assert not [o for o in outcomes if isinstance(o, Exception)]
+        return len(seen)
+
+    counts = []
+    for size in (1, 64):
+        settled, released = ([reserve(10) for _ in range(size)] for _ in range(2))
+        await journal.transact([*settled, *released])
+        counts.append(
+            await statements(
+                [
+                    *(reserve(10) for _ in range(size)),
+                    *(settle(hold.hold_id, attempt(7), attempt(1)) for hold in settled),
+                    *(release(hold.hold_id, attempt()) for hold in released),
+                    *(record(attempt(3)) for _ in range(size)),
+                ]
+            )
+        )
+    assert counts[0] == counts[1]
+    assert counts[0] <= 16
+
+
+async def test_more_lapsed_holds_than_one_transaction_takes_block_nobody(
+    database: SqliteDatabase, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a long outage: all of them are let go before the first command is decided."""
+    for module in (journal_module, load_module):
+        monkeypatch.setattr(module, "LAPSED_MAX", 3)
+    await _budget(database, clock, 100_000)
+    journal = Journal(database, PRICES, clock)
+    holds = [reserve(10) for _ in range(10)]
+    await journal.transact(holds)
+    clock.go_on(121)
+    late = settle(holds[4].hold_id, attempt(2))
+    taken, charged = await journal.transact([reserve(98), late])
+    assert isinstance(taken, HoldAnswer)
+    assert isinstance(charged, Settlement)
+    assert charged.entries[0].late
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"this is no database" * 100),
+        lambda path: path.mkdir(),
+        lambda path: path.parent.joinpath("books").write_text("a file where a folder should be"),
+    ],
+)
+async def test_books_that_cannot_be_opened_are_said_so_in_a_line(
+    spoil: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """For the operator, by the name of the variable."""
+    in_folder = tmp_path / "books" / "ledger.db"
+    path = tmp_path / "ledger.db"
+    spoil(path)
+    database = SqliteDatabase(f"sqlite:///{path if path.exists() else in_folder}", wait_seconds=0.1)
+    with pytest.raises(BooksNotOpened) as caught:
+        await database.prepare(schema.metadata)
+    assert caught.value.problems[0].startswith("SPENDGATE_DATABASE_URL: ")
+    await database.close()
