@@ -1,7 +1,7 @@
 """The configured models with every default filled in."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from catalog.facts import fact_about
 from catalog.prices import PriceBook
@@ -28,6 +28,9 @@ class ModelCard:
     routable: bool
     fallbacks: tuple[str, ...]
     retire_time: datetime | None
+    region: str | None = None
+    strength_percent: int | None = None
+    deprecate_time: datetime | None = None
 
     def retired(self, at: datetime) -> bool:
         """Whether the provider has switched it off by then."""
@@ -68,7 +71,6 @@ def _card(config: FleetConfig, name: str, model: ModelConfig, book: PriceBook) -
         capabilities = frozenset(model.capabilities)
     elif fact is not None:
         capabilities = fact.capabilities
-    day = model.retire_date
     return ModelCard(
         name=name,
         provider=model.provider,
@@ -81,5 +83,12 @@ def _card(config: FleetConfig, name: str, model: ModelConfig, book: PriceBook) -
         aliases=tuple(model.aliases),
         routable=model.routable,
         fallbacks=tuple(model.fallbacks),
-        retire_time=datetime(day.year, day.month, day.day, tzinfo=UTC) if day else None,
+        retire_time=_midnight(model.retire_date),
+        region=model.region,
+        strength_percent=model.strength_percent,
+        deprecate_time=_midnight(model.deprecate_date),
     )
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -25,6 +25,7 @@ def reference_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
             yield ("models", name, "provider"), _unknown("provider", provider, providers)
         yield from _fallback_problems(name, model, _names(models))
     yield from _alias_problems(sections, _names(models))
+    yield from _routing_problems(document.get("routing"), _names(models))
     baseline = document.get("baseline_model")
     if isinstance(baseline, str) and baseline not in models:
         yield ("baseline_model",), _unknown("model", baseline, _names(models))
@@ -61,6 +62,47 @@ def _alias_problems(
             elif alias in owner:
                 yield path, f"is already an alias of {owner[alias]}"
             owner.setdefault(alias, name)
+
+
+def _routing_problems(routing: Any, known: tuple[str, ...]) -> Iterator[Problem]:
+    if not isinstance(routing, Mapping):
+        return
+    features = routing.get("features")
+    parts = [(("routing",), routing)]
+    if isinstance(features, Mapping):
+        parts += [
+            (("routing", "features", str(name)), each)
+            for name, each in features.items()
+            if isinstance(each, Mapping)
+        ]
+    for path, part in parts:
+        for inner, model in _models_named(part):
+            if isinstance(model, str) and model not in known:
+                yield (*path, *inner), _unknown("model", model, known)
+
+
+def _models_named(part: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key in ("fixed", "most_capable"):
+        yield (key,), part.get(key)
+    target, escalation = part.get("target"), part.get("escalation")
+    if isinstance(target, Mapping):
+        yield ("target", "of"), target.get("of")
+    if isinstance(escalation, Mapping):
+        yield ("escalation", "strong"), escalation.get("strong")
+        yield from _listed(("escalation", "cheap"), escalation.get("cheap"))
+    weights = part.get("weights")
+    if isinstance(weights, Mapping):
+        yield from ((("weights", str(name)), str(name)) for name in weights)
+    for key in ("classes", "tenants"):
+        lists = part.get(key)
+        if isinstance(lists, Mapping):
+            for name, models in lists.items():
+                yield from _listed((key, str(name)), models)
+
+
+def _listed(path: tuple[str, ...], models: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(models, list):
+        yield from (((*path, str(place)), model) for place, model in enumerate(models))
 
 
 def _names(section: Any) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Predicts how well each model will answer: arrays in, arrays out, numpy only."""

@@ -1,0 +1,177 @@
+"""What a tenant's own outcomes say: nearest labelled prompts, a ridge line and small trees.
+
+Nearest neighbours count from the first labels on; the line and the trees need a few hundred and
+are fitted in the background. How far to trust the tenant's outcomes against the prior is told by
+`closeness` and the number of labels: far from everything labelled the prior speaks alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.router.learn.linear import Linear, fit_linear
+from services.router.learn.trees import Trees, fit_trees
+
+Floats = NDArray[np.float32]
+
+NEIGHBOURS = 50
+NEIGHBOURS_NAMED = 3
+LABELS_MAX = 5_000
+LINE_LABELS_MIN = 100
+TREES_LABELS_MIN = 200
+TREES, DEPTH, RATE = 120, 3, 0.06
+LINE_SHRINK, TREE_SHRINK = 300.0, 50.0
+# A model's neighbours count as this many votes of its mean beside them.
+MEAN_VOTES = 0.5
+# With this many labels of a model its own outcomes weigh as much as the prior.
+PRIOR_LABELS = 60.0
+_UNIT_MIN = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """For each prompt (rows) and model (columns): expected score, its error, trust in own labels.
+
+    `spread` is one standard error of `quality`; `trust` is 0 (prior alone) to 1; `nearest` are
+    places of labelled prompts, nearest first.
+    """
+
+    quality: Floats
+    spread: Floats
+    trust: Floats
+    nearest: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    mean: float
+    residual: float
+    labels: float
+    line: Linear | None
+    trees: Trees | None
+
+    def predict(self, rows: Floats) -> Floats:
+        parts = []
+        if self.line is not None:
+            parts.append(self.line.predict(rows)[:, 0])
+        if self.trees is not None:
+            parts.append(self.mean + self.trees.predict(rows))
+        if not parts:
+            return np.full(len(rows), self.mean, dtype=np.float32)
+        mean: Floats = np.mean(parts, axis=0)
+        return mean
+
+
+class Learner:
+    """Fitted on one tenant's labels. `scores`: prompts x models, NaN where not asked."""
+
+    def __init__(
+        self,
+        vectors: Floats,
+        scores: Floats,
+        weights: Floats,
+        rng: np.random.Generator,
+        *,
+        grow: bool = True,
+    ) -> None:
+        self._unit = _unit(vectors)
+        self._scores = np.nan_to_num(scores)
+        self._asked = ~np.isnan(scores) * weights[:, None]
+        self._heads = [
+            _head(vectors, scores[:, column], weights, rng, grow=grow)
+            for column in range(scores.shape[1])
+        ]
+        sample = self._unit[rng.permutation(len(self._unit))[:256]]
+        # The second nearest of labelled prompts themselves: how close "close" is here.
+        close = np.sort(sample @ self._unit.T, axis=1)[:, -min(6, len(self._unit))]
+        self._usual = max(float(np.median(close)), 0.05)
+
+    @property
+    def means(self) -> Floats:
+        """The mean score of each model."""
+        return np.array([head.mean for head in self._heads], dtype=np.float32)
+
+    def outlook(self, vectors: Floats, prior: Floats) -> Outlook:
+        """Own outcomes blended with what the `prior` (prompts x models) says."""
+        near = self._unit[:]
+        likeness = _unit(vectors) @ near.T
+        kept = min(NEIGHBOURS, len(near))
+        found = np.argpartition(-likeness, kept - 1, axis=1)[:, :kept]
+        like = np.maximum(np.take_along_axis(likeness, found, axis=1), 0.0) ** 2 + 1e-4
+        votes = like[:, :, None] * self._asked[found]
+        voted = votes.sum(axis=1)
+        means, ones = self.means, like.mean(axis=1)[:, None]
+        near_score = ((votes * self._scores[found]).sum(1) + MEAN_VOTES * ones * means) / (
+            voted + MEAN_VOTES * ones
+        )
+        fitted = np.stack([head.predict(vectors) for head in self._heads], axis=1)
+        grown = np.array([head.line is not None for head in self._heads])
+        own = np.where(grown, (near_score + fitted) / 2, near_score)
+        order = np.argsort(-np.take_along_axis(likeness, found, axis=1), axis=1)
+        nearest = np.take_along_axis(found, order, axis=1)[:, :NEIGHBOURS_NAMED]
+        closest = np.take_along_axis(likeness, nearest, axis=1).mean(axis=1)
+        closeness = np.clip(closest / self._usual, 0, 1)[:, None] ** 2
+        labels = np.array([head.labels for head in self._heads], dtype=np.float32)
+        trust = closeness * labels / (labels + PRIOR_LABELS)
+        quality = trust * own + (1 - trust) * prior
+        residual = np.array([head.residual for head in self._heads], dtype=np.float32)
+        effective = np.maximum(voted / ones, 1.0)
+        spread = np.sqrt(trust * residual**2 / effective + (1 - trust) * PRIOR_SPREAD**2)
+        return Outlook(
+            np.clip(quality, 0, 1).astype(np.float32),
+            spread.astype(np.float32),
+            trust.astype(np.float32),
+            nearest,
+        )
+
+
+PRIOR_SPREAD = 0.15
+"""How far the prior is off, in standard deviations of a mean score on traffic it has not seen."""
+
+
+def _head(
+    vectors: Floats, scores: Floats, weights: Floats, rng: np.random.Generator, *, grow: bool
+) -> _Head:
+    rows = np.flatnonzero(~np.isnan(scores))
+    if not len(rows):
+        return _Head(0.5, 0.5, 0.0, None, None)
+    own, weight = scores[rows], weights[rows]
+    mean = float(np.average(own, weights=weight))
+    wide = float(np.sqrt(np.average((own - mean) ** 2, weights=weight)))
+    line = trees = None
+    if grow and len(rows) >= LINE_LABELS_MIN:
+        line = fit_linear(vectors[rows], own[:, None], LINE_SHRINK, weight)
+    if grow and len(rows) >= TREES_LABELS_MIN:
+        trees = fit_trees(
+            vectors[rows],
+            (own - mean).astype(np.float32),
+            weight,
+            count=TREES,
+            depth=DEPTH,
+            rate=RATE,
+            ridge=TREE_SHRINK,
+            rng=rng,
+        )
+    return _Head(mean, max(wide, 0.05), float(weight.sum()), line, trees)
+
+
+def _unit(rows: Floats) -> Floats:
+    unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _UNIT_MIN)
+    return unit
+
+
+def with_embedding(vectors: Floats, embeddings: Sequence[Floats | None], width: int) -> Floats:
+    """Vectors with the prompts' embeddings beside them, zeros where there is none.
+
+    Both halves weigh alike in likeness: an embedding is made as long as its row.
+    """
+    if width == 0:
+        return vectors
+    beside = np.zeros((len(vectors), width), dtype=np.float32)
+    for row, vector, embedding in zip(beside, vectors, embeddings, strict=True):
+        if embedding is not None and len(embedding) == width:
+            long = np.linalg.norm(vector) / max(float(np.linalg.norm(embedding)), _UNIT_MIN)
+            row[:] = embedding * long
+    return np.hstack([vectors, beside])

@@ -1,0 +1,1 @@
+"""Makes the shipped prior. Nothing here runs in the service."""
