@@ -68,7 +68,7 @@ def _routing_problems(routing: Any, known: tuple[str, ...]) -> Iterator[Problem]
     if not isinstance(routing, Mapping):
         return
     features = routing.get("features")
-    parts = [(("routing",), routing)]
+    parts: list[tuple[tuple[str, ...], Mapping[Any, Any]]] = [(("routing",), routing)]
     if isinstance(features, Mapping):
         parts += [
             (("routing", "features", str(name)), each)

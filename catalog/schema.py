@@ -340,9 +340,7 @@ class PolicyConfig(_Section):
     """For `classes`: the models of each class."""
     most_capable: Name | None = None
     """For `classes`: taken when no model of the class can answer. Default: that is an error."""
-    budget_rules: list[BudgetRule] = Field(
-        default=[BudgetRule(used_percent_from=80)], max_length=8
-    )
+    budget_rules: list[BudgetRule] = Field(default=[BudgetRule(used_percent_from=80)], max_length=8)
     """For `budget`: below the first rule `target` holds."""
     escalation: EscalationConfig | None = None
     """Offer a plan that checks cheap answers. Default: none."""

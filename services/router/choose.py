@@ -6,10 +6,9 @@ cheapest is taken, by expected cost: the prompt as counted and, until something 
 the model's default number of output tokens for every answer drawn.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from enum import Enum, auto
+from types import MappingProxyType
 
 from catalog.fleet import Fleet
 from catalog.models import ModelCard
@@ -17,6 +16,8 @@ from catalog.price import ModelPrice, cost_nanos, hold_nanos, worst_usage
 from catalog.prices import Unpriced
 from catalog.schema import AUTO, Capability
 from catalog.usage import Usage
+from services.router.advice import Advice
+from services.router.candidate import Candidate, Decision, Exclusion, Ground, Reason, Want
 from services.router.explain import (
     cheapest_explained,
     cost_max_detail,
@@ -25,69 +26,18 @@ from services.router.explain import (
     output_detail,
     window_detail,
 )
+from services.router.pick import NoneInClass, pick
 
-
-class Reason(Enum):
-    """Why a model was chosen."""
-
-    FIXED = auto()
-    CHEAPEST_CAPABLE = auto()
-
-
-class Ground(Enum):
-    """Why a model was left out. Of several, the first in this order is told."""
-
-    RETIRED = auto()
-    NOT_ROUTABLE = auto()
-    CAPABILITY = auto()
-    CONTEXT_WINDOW = auto()
-    OUTPUT_LIMIT = auto()
-    UNPRICED = auto()
-    COST_MAX = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """What is asked for. `output_tokens_max` None: each model's default."""
-
-    model: str
-    input_tokens: int
-    output_tokens_max: int | None = None
-    needs: frozenset[Capability] = frozenset()
-    cost_max_nanos: int | None = None
-    choice_count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A model that can answer. The costs are None when its price is unknown."""
-
-    card: ModelCard
-    output_tokens_max: int
-    expected_nanos: int | None = None
-    worst_nanos: int | None = None
-    price_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A model that was left out. `detail` says why to people, with the numbers."""
-
-    model: str
-    ground: Ground
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The model to call, what to try after it, and why. Exclusions are in the order of names."""
-
-    chosen: Candidate
-    fallbacks: Sequence[Candidate]
-    reason: Reason
-    explanation: str
-    exclusions: Sequence[Exclusion]
-    baseline_model: str | None
+__all__ = [
+    "Candidate",
+    "Decision",
+    "Exclusion",
+    "Ground",
+    "NoCandidate",
+    "Reason",
+    "Want",
+    "choose",
+]
 
 
 class NoCandidate(Exception):
@@ -98,21 +48,70 @@ class NoCandidate(Exception):
         self.exclusions = exclusions
 
 
-def choose(fleet: Fleet, want: Want, at: datetime) -> Decision:
+def choose(
+    fleet: Fleet,
+    want: Want,
+    at: datetime,
+    advice: Advice | None = None,
+    unhealthy: Mapping[str, str] = MappingProxyType({}),
+) -> Decision:
     """The decision for one request at the prices of a moment.
 
+    `unhealthy`: models that fail at present, and how. Named models are asked for all the same.
     Raises: catalog.prices.UnknownModel; NoCandidate.
     """
     if want.model == AUTO:
-        return _cheapest(fleet, want, at)
+        return _automatic(fleet, want, at, advice, unhealthy)
     return _fixed(fleet, want, at)
 
 
-def _cheapest(fleet: Fleet, want: Want, at: datetime) -> Decision:
-    able, left_out = _sift(fleet, fleet.models.all(), want, at)
+def _automatic(
+    fleet: Fleet,
+    want: Want,
+    at: datetime,
+    advice: Advice | None,
+    unhealthy: Mapping[str, str],
+) -> Decision:
+    able, left_out = _sift(fleet, fleet.models.all(), want, at, advice)
+    well = [each for each in able if each.card.name not in unhealthy]
+    if well and len(well) < len(able):
+        # When all are ill the least bad still gets the call.
+        left_out += [
+            Exclusion(each.card.name, Ground.UNHEALTHY, unhealthy[each.card.name])
+            for each in able
+            if each.card.name in unhealthy
+        ]
+        left_out.sort(key=lambda exclusion: exclusion.model)
+        able = well
     if not able:
         raise NoCandidate(left_out)
     able.sort(key=_by_cost)
+    policy = fleet.config.routing.policy_for(want.feature)
+    try:
+        picked = pick(able, want, policy, advice, fleet.baseline_model(at))
+    except NoneInClass as error:
+        detail = f"is not a model for {error.name} tasks"
+        rest = [Exclusion(each.card.name, Ground.CAPABILITY, detail) for each in able]
+        left_out = sorted([*left_out, *rest], key=lambda exclusion: exclusion.model)
+        raise NoCandidate(left_out) from None
+    if picked.reason is Reason.CHEAPEST_CAPABLE:
+        return _cheapest(fleet, able, left_out, at)
+    others = [each for each in able if each is not picked.chosen]
+    return Decision(
+        chosen=picked.chosen,
+        fallbacks=others[: fleet.config.routing.fallbacks_max],
+        reason=picked.reason,
+        explanation=picked.explanation,
+        exclusions=left_out,
+        baseline_model=fleet.baseline_model(at),
+        able=able,
+        propensities=picked.propensities,
+    )
+
+
+def _cheapest(
+    fleet: Fleet, able: Sequence[Candidate], left_out: Sequence[Exclusion], at: datetime
+) -> Decision:
     chosen, others = able[0], able[1:]
     return Decision(
         chosen=chosen,
@@ -126,6 +125,8 @@ def _cheapest(fleet: Fleet, want: Want, at: datetime) -> Decision:
         ),
         exclusions=left_out,
         baseline_model=fleet.baseline_model(at),
+        able=able,
+        propensities={chosen.card.name: 1.0},
     )
 
 
@@ -157,13 +158,17 @@ def _by_cost(candidate: Candidate) -> tuple[int, int, str]:
 
 
 def _sift(
-    fleet: Fleet, cards: Iterable[ModelCard], want: Want, at: datetime
+    fleet: Fleet,
+    cards: Iterable[ModelCard],
+    want: Want,
+    at: datetime,
+    advice: Advice | None = None,
 ) -> tuple[list[Candidate], list[Exclusion]]:
     """Those that can answer, in the order given, and those that cannot, by name."""
     able: list[Candidate] = []
     left_out: list[Exclusion] = []
     for card in cards:
-        result = _weigh(fleet, card, want, at)
+        result = _weigh(fleet, card, want, at, advice)
         if isinstance(result, Candidate):
             able.append(result)
         else:
@@ -172,15 +177,14 @@ def _sift(
     return able, left_out
 
 
-def _weigh(fleet: Fleet, card: ModelCard, want: Want, at: datetime) -> Candidate | Exclusion:
+def _weigh(
+    fleet: Fleet, card: ModelCard, want: Want, at: datetime, advice: Advice | None = None
+) -> Candidate | Exclusion:
     """The model as a candidate for this request, or the first reason why it is none."""
+    forbidden = _forbidden(fleet, card, want, at)
+    if forbidden is not None:
+        return forbidden
     automatic = want.model == AUTO
-    if card.retired(at):
-        day = card.retire_time.date().isoformat() if card.retire_time else ""
-        return Exclusion(card.name, Ground.RETIRED, f"its provider switched it off on {day}")
-    if automatic and not card.routable:
-        detail = "the operator keeps it out of automatic choice"
-        return Exclusion(card.name, Ground.NOT_ROUTABLE, detail)
     lacking = _lacking(card, want.needs, automatic=automatic)
     if lacking:
         known = card.capabilities is not None
@@ -195,12 +199,33 @@ def _weigh(fleet: Fleet, card: ModelCard, want: Want, at: datetime) -> Candidate
     if window is not None and want.input_tokens + output > window:
         detail = window_detail(want.input_tokens, output, window)
         return Exclusion(card.name, Ground.CONTEXT_WINDOW, detail)
-    return _weigh_cost(fleet, card, want, output, at)
+    usual = advice.output_tokens.get(card.name) if advice else None
+    return _weigh_cost(fleet, card, want, at, (output, usual))
+
+
+def _forbidden(fleet: Fleet, card: ModelCard, want: Want, at: datetime) -> Exclusion | None:
+    """Why the operator or the provider does not let the model be used, None when they do."""
+    if card.retired(at):
+        day = card.retire_time.date().isoformat() if card.retire_time else ""
+        return Exclusion(card.name, Ground.RETIRED, f"its provider switched it off on {day}")
+    if want.model != AUTO:
+        return None
+    if not card.routable:
+        detail = "the operator keeps it out of automatic choice"
+        return Exclusion(card.name, Ground.NOT_ROUTABLE, detail)
+    allowed = fleet.config.routing.tenants.get(want.tenant)
+    if allowed is not None and card.name not in allowed:
+        return Exclusion(card.name, Ground.TENANT, "is not among the tenant's models")
+    if want.region is not None and card.region != want.region:
+        detail = f"runs in {card.region}" if card.region else "its region is not told"
+        return Exclusion(card.name, Ground.REGION, detail)
+    return None
 
 
 def _weigh_cost(
-    fleet: Fleet, card: ModelCard, want: Want, output: int, at: datetime
+    fleet: Fleet, card: ModelCard, want: Want, at: datetime, outputs: tuple[int, int | None]
 ) -> Candidate | Exclusion:
+    output, usual = outputs
     try:
         price = fleet.book.price(card.name, at)
     except Unpriced as error:
@@ -211,13 +236,18 @@ def _weigh_cost(
     if want.cost_max_nanos is not None and worst > want.cost_max_nanos:
         detail = cost_max_detail(worst, want.cost_max_nanos)
         return Exclusion(card.name, Ground.COST_MAX, detail)
-    expected = _expected(price, card, want, output)
-    return Candidate(card, output, expected, worst, price.version)
+    expected = _expected(price, card, want, min(output, usual or card.output_tokens_default))
+    return Candidate(card, output, expected, worst, price.version, price.rates.input_picos)
 
 
-def _expected(price: ModelPrice, card: ModelCard, want: Want, output: int) -> int:
-    written = min(output, card.output_tokens_default) * want.choice_count
-    return cost_nanos(price, Usage(input_tokens=want.input_tokens, output_tokens=written))
+def _expected(price: ModelPrice, card: ModelCard, want: Want, written: int) -> int:
+    warm = min(want.warm_input_tokens, want.input_tokens) if card.name == want.session_model else 0
+    usage = Usage(
+        input_tokens=want.input_tokens - warm,
+        cached_input_tokens=warm,
+        output_tokens=written * want.choice_count,
+    )
+    return cost_nanos(price, usage)
 
 
 def _output_tokens(card: ModelCard, want: Want) -> int:

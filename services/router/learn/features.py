@@ -1,9 +1,9 @@
 """Numbers from the text of a prompt, many prompts at once. No language is assumed.
 
 A prompt is first made plain: letter case folded, every run of white space one blank, a greeting
-left out, and of a very long one only its beginning and its end are kept. What follows is counting: bytes by class,
-words, marks of options, formulas and code, and hashed pieces of words (`pieces`), so that a typo,
-another case or another line break moves little.
+left out, and of a very long one only its beginning and its end are kept. What follows is
+counting: bytes by class, words, marks of options, formulas and code, and hashed pieces of words
+(`pieces`), so that a typo, another case or another line break moves little.
 """
 
 import zlib
