@@ -5,25 +5,45 @@ Only shapes and ranges live here; how the parts refer to one another is checked 
 
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
+from pydantic import BeforeValidator, Field, model_validator
+
+from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
+from catalog.shapes import (
+    AUTO,
+    NAME_BYTES_MAX,
+    EnvironmentName,
+    ModelName,
+    Name,
+    Seconds,
+    Section,
+    Tokens,
+    Url,
+    UsdPerMillion,
+    checked_url,
 )
 
-from catalog.picos import InexactPrice, picos_per_token
-
-NAME_BYTES_MAX = 256
-AUTO = "auto"
+__all__ = [
+    "AUTO",
+    "NAME_BYTES_MAX",
+    "CacheConfig",
+    "CacheScope",
+    "Capability",
+    "Complexity",
+    "FleetConfig",
+    "LongContextConfig",
+    "ModelConfig",
+    "PolicyConfig",
+    "PriceConfig",
+    "ProviderConfig",
+    "RatesConfig",
+    "RetryConfig",
+    "RoutingConfig",
+    "RoutingPolicy",
+    "TimeoutsConfig",
+]
 
 
 class Capability(StrEnum):
@@ -36,66 +56,11 @@ class Capability(StrEnum):
     REASONING = "reasoning"
 
 
-def _short(name: str) -> str:
-    if not name or len(name.encode()) > NAME_BYTES_MAX:
-        raise ValueError(f"must be 1 to {NAME_BYTES_MAX} bytes")
-    return name
-
-
-def _not_auto(name: str) -> str:
-    if name == AUTO:
-        raise ValueError("'auto' is kept for automatic choice; take another name")
-    return name
-
-
-def _environment_name(name: str) -> str:
-    # The text is not repeated: it may be the secret itself.
-    if not (name.isascii() and name.isidentifier()):
-        raise ValueError("must be the NAME of an environment variable; secrets stay out of here")
-    return name
-
-
-def _url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a URL that begins with http:// or https://")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must hold no user name or password; use api_key_env")
-    return url.rstrip("/")
-
-
-def _exact(usd_per_million: Decimal) -> Decimal:
-    try:
-        picos_per_token(usd_per_million)
-    except InexactPrice as error:
-        raise ValueError(str(error)) from error
-    return usd_per_million
-
-
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, Mapping) else value
 
 
-Name = Annotated[str, AfterValidator(_short)]
-ModelName = Annotated[str, AfterValidator(_short), AfterValidator(_not_auto)]
-EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
-Url = Annotated[str, AfterValidator(_url)]
-UsdPerMillion = Annotated[
-    Decimal,
-    AfterValidator(_exact),
-    WithJsonSchema({"type": ["number", "string"], "pattern": r"^[0-9]+(\.[0-9]{1,6})?$"}),
-]
-Tokens = Annotated[int, Field(ge=1, le=10**9)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class _Section(BaseModel):
-    """A part of the file: unknown keys are refused, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class RatesConfig(_Section):
+class RatesConfig(Section):
     """USD for a million tokens, to at most six decimals."""
 
     input_usd_per_million: UsdPerMillion
@@ -137,7 +102,7 @@ class PriceConfig(RatesConfig):
         return self
 
 
-class ProviderConfig(_Section):
+class ProviderConfig(Section):
     """Someone who serves models."""
 
     kind: Literal["openai"] = "openai"
@@ -164,10 +129,10 @@ class ProviderConfig(_Section):
         if self.base_url is not None:
             return self.base_url
         url = environ.get(self.base_url_env or "")
-        return _url(url) if url else None
+        return checked_url(url) if url else None
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """A model callers can ask for. Its key in `models` is its name."""
 
     provider: Name
@@ -229,7 +194,7 @@ class CacheScope(StrEnum):
     USER = "user"
 
 
-class CacheConfig(_Section):
+class CacheConfig(Section):
     """Whether answers are served again, and to whom. How long they stay good and which prompts
     may be cached are settings of the cache service."""
 
@@ -239,7 +204,7 @@ class CacheConfig(_Section):
     """Who shares answers. Nothing is ever shared between tenants."""
 
 
-class TimeoutsConfig(_Section):
+class TimeoutsConfig(Section):
     """Longest waits of the gateway."""
 
     request_seconds: Seconds = 300.0
@@ -250,7 +215,7 @@ class TimeoutsConfig(_Section):
     """Between two pieces of an answer that is streamed."""
 
 
-class RetryConfig(_Section):
+class RetryConfig(Section):
     """How a failing provider is tried again."""
 
     attempts_max: Annotated[int, Field(ge=1, le=10)] = 3
@@ -263,136 +228,7 @@ class RetryConfig(_Section):
     """A provider that asks for a longer wait is given up."""
 
 
-class RoutingPolicy(StrEnum):
-    """How "auto" picks one of the models that can answer."""
-
-    TARGET = "target"
-    CHEAPEST_CAPABLE = "cheapest_capable"
-    CHEAPEST = "cheapest"
-    BEST = "best"
-    FIXED = "fixed"
-    WEIGHTED = "weighted"
-    CLASSES = "classes"
-    LATENCY = "latency"
-    BUDGET = "budget"
-
-
-class Complexity(StrEnum):
-    """The five classes of the `classes` policy, easiest first."""
-
-    TRIVIAL = "trivial"
-    SIMPLE = "simple"
-    MODERATE = "moderate"
-    COMPLEX = "complex"
-    EXPERT = "expert"
-
-
-Percent = Annotated[int, Field(ge=0, le=100)]
-
-
-class TargetConfig(_Section):
-    """What automatic choice must reach, in the operator's words. All that are given hold."""
-
-    quality_percent_min: Percent = 97
-    """Expected quality, as a share of the quality of `of`."""
-    of: Name | None = None
-    """The model quality is compared with. Default: baseline_model, else the dearest."""
-    usd_per_1000_calls_max: Annotated[Decimal, Field(gt=0)] | None = None
-    """Most that 1,000 calls may cost. Default: no limit."""
-    cheaper_percent_min: Percent | None = None
-    """At least so much cheaper than sending every call to `of`. Default: no such aim."""
-
-
-class BudgetRule(_Section):
-    """Which policy holds from a share of the budget on."""
-
-    used_percent_from: Percent
-    """The share of the tightest budget that is used."""
-    policy: Literal["target", "cheapest", "best", "fixed", "latency"] = "cheapest"
-    """The policy from then on."""
-
-
-class EscalationConfig(_Section):
-    """Cheap answers first, a strong model when they do not stand a check."""
-
-    cheap: Annotated[list[Name], Field(min_length=1, max_length=2)]
-    """One model whose answer is checked, or two whose answers must agree."""
-    strong: Name
-    """Asked when the checks fail."""
-    agreement: bool = True
-    """With two cheap models: accept only when their answers agree."""
-    agreed_percent: Percent | None = None
-    """How often the cheap models agreed so far. Default: learned from outcomes."""
-
-
-class PolicyConfig(_Section):
-    """A policy and what it needs."""
-
-    policy: RoutingPolicy = RoutingPolicy.TARGET
-    """How one of the models that can answer is picked."""
-    target: TargetConfig = TargetConfig()
-    """For `target`."""
-    fixed: Name | None = None
-    """For `fixed`: the model."""
-    weights: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={}, max_length=16)
-    """For `weighted`: shares by model, for comparing them on live traffic."""
-    classes: dict[Complexity, list[Name]] = Field(default={}, max_length=5)
-    """For `classes`: the models of each class."""
-    most_capable: Name | None = None
-    """For `classes`: taken when no model of the class can answer. Default: that is an error."""
-    budget_rules: list[BudgetRule] = Field(default=[BudgetRule(used_percent_from=80)], max_length=8)
-    """For `budget`: below the first rule `target` holds."""
-    escalation: EscalationConfig | None = None
-    """Offer a plan that checks cheap answers. Default: none."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = {
-            RoutingPolicy.FIXED: self.fixed,
-            RoutingPolicy.WEIGHTED: self.weights,
-            RoutingPolicy.CLASSES: self.classes,
-        }
-        if not needed.get(self.policy, True):
-            raise ValueError(f"policy {self.policy} needs {_NEEDED_BY[self.policy]}")
-        return self
-
-
-_NEEDED_BY = {
-    RoutingPolicy.FIXED: "fixed",
-    RoutingPolicy.WEIGHTED: "weights",
-    RoutingPolicy.CLASSES: "classes",
-}
-
-
-class LearningConfig(_Section):
-    """How outcomes are learned from."""
-
-    half_life_days: Annotated[int, Field(ge=1, le=3650)] = 60
-    """After so long an outcome counts half."""
-    shadow_percent: Annotated[int, Field(ge=0, le=10)] = 0
-    """Share of routed-down calls to be asked of the reference model too. 1 to 3 is usual."""
-
-
-class RoutingConfig(PolicyConfig):
-    """How "auto" chooses."""
-
-    features: dict[Name, PolicyConfig] = Field(default={}, max_length=256)
-    """Other policies for some of the callers' features. Default: the same for all."""
-    tenants: dict[Name, list[Name]] = Field(default={}, max_length=4096)
-    """The models "auto" may take for a tenant. Default: all that are routable."""
-    learning: LearningConfig = LearningConfig()
-    """How outcomes are learned from."""
-    output_tokens_default: Tokens = 1024
-    """Asked for when neither the caller nor the model sets a limit."""
-    fallbacks_max: Annotated[int, Field(ge=0, le=4)] = 2
-    """Models to try, by price, after the one that "auto" chose."""
-
-    def policy_for(self, feature: str) -> PolicyConfig:
-        """What holds for a feature."""
-        return self.features.get(feature, self)
-
-
-class FleetConfig(_Section):
+class FleetConfig(Section):
     """The whole fleet file."""
 
     providers: Annotated[dict[Name, ProviderConfig], Field(min_length=1, max_length=256)]

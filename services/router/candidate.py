@@ -65,6 +65,7 @@ class Want:
     budget_used_percent: int | None = None
     session_model: str = ""
     warm_input_tokens: int = 0
+    json_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

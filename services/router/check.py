@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from math import isfinite
 
 from spendgate.router.v1 import router_service_pb2 as pb
 
@@ -12,6 +13,10 @@ from services.router.convert import CAPABILITIES
 ATTRIBUTION_BYTES_MAX = 128
 TOKENS_MAX = 10**9
 CHOICES_MAX = 16
+TEXT_BYTES_MAX = 65_536
+DESCRIPTION_BYTES_MAX = 1_024
+EMBEDDING_NUMBERS_MAX = 1_024
+BUDGET_PERCENT_MAX = 1_000
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 
@@ -28,12 +33,63 @@ def check_item(item: pb.RouteItem) -> None:
         *_number("output_tokens_max", item.output_tokens_max, 0, TOKENS_MAX),
         *_number("choice_count", item.choice_count, 0, CHOICES_MAX),
     ]
+    found += _prediction(item)
     if item.HasField("cost_max_nanos") and item.cost_max_nanos < 1:
         found.append(FieldViolation("cost_max_nanos", "must be at least 1"))
     for place, need in enumerate(item.needs):
         if need not in CAPABILITIES:
             found.append(FieldViolation(f"needs[{place}]", "is not a capability"))
             break
+    if found:
+        raise InvalidFields("REQUEST_INVALID", *found)
+
+
+def _prediction(item: pb.RouteItem) -> list[FieldViolation]:
+    """What is wrong with the fields that choice is predicted from."""
+    found = [
+        *_text("text", item.text, TEXT_BYTES_MAX),
+        *_text("request_id", item.request_id, ATTRIBUTION_BYTES_MAX),
+        *_text("task_description", item.task_description, DESCRIPTION_BYTES_MAX),
+        *_text("region", item.region, ATTRIBUTION_BYTES_MAX),
+        *_text("session_model", item.session_model, NAME_BYTES_MAX),
+        *_number("budget_used_percent", item.budget_used_percent, 0, BUDGET_PERCENT_MAX),
+        *_number("warm_input_tokens", item.warm_input_tokens, 0, TOKENS_MAX),
+    ]
+    if len(item.embedding) > EMBEDDING_NUMBERS_MAX:
+        wanted = f"takes {EMBEDDING_NUMBERS_MAX} numbers, got {len(item.embedding)}"
+        found.append(FieldViolation("embedding", wanted))
+    elif not all(map(isfinite, item.embedding)):
+        found.append(FieldViolation("embedding", "must be finite numbers"))
+    return found
+
+
+def check_outcome(item: pb.Outcome) -> None:
+    """Raises InvalidFields (REQUEST_INVALID) with every field that breaks a rule."""
+    call = item.source == pb.OUTCOME_SOURCE_CALL
+    found = [
+        *_text("tenant", item.tenant, ATTRIBUTION_BYTES_MAX, required=True),
+        *_text("request_id", item.request_id, ATTRIBUTION_BYTES_MAX, required=True),
+        *_text("model", item.model, NAME_BYTES_MAX, required=True),
+        *_number("latency_ms", item.latency_ms, 0, TOKENS_MAX),
+        *_number("input_tokens", item.input_tokens, 0, TOKENS_MAX),
+        *_number("cached_input_tokens", item.cached_input_tokens, 0, max(item.input_tokens, 0)),
+        *_number("output_tokens", item.output_tokens, 0, TOKENS_MAX),
+    ]
+    if item.source not in pb.OutcomeSource.values() or not item.source:
+        found.append(FieldViolation("source", "is required"))
+    elif call == item.HasField("score"):
+        found.append(FieldViolation("score", "is required, except of source CALL"))
+    if not 0 <= item.score <= 1:
+        found.append(FieldViolation("score", "must be 0 to 1"))
+    if call != bool(item.status) or item.status not in pb.CallStatus.values():
+        found.append(FieldViolation("status", "is required of source CALL, and of no other"))
+    if found:
+        raise InvalidFields("REQUEST_INVALID", *found)
+
+
+def check_tenant(tenant: str) -> None:
+    """Raises InvalidFields (REQUEST_INVALID)."""
+    found = _text("tenant", tenant, ATTRIBUTION_BYTES_MAX, required=True)
     if found:
         raise InvalidFields("REQUEST_INVALID", *found)
 

@@ -7,7 +7,8 @@ from spendgate.router.v1 import router_service_pb2 as pb
 from catalog.models import ModelCard
 from catalog.price import RATE_NAMES, ModelPrice
 from catalog.schema import Capability
-from services.router.choose import Candidate, Decision, Ground, Reason, Want
+from services.router.candidate import Candidate, Decision, Ground, Reason, Want
+from services.router.escalate import Check
 
 # Models left out that a decision names; its explanation counts all.
 EXCLUSIONS_NAMED_MAX = 64
@@ -23,10 +24,31 @@ _CAPABILITY_NUMBERS = {capability: number for number, capability in CAPABILITIES
 _REASONS = {
     Reason.FIXED: pb.ROUTE_REASON_FIXED,
     Reason.CHEAPEST_CAPABLE: pb.ROUTE_REASON_CHEAPEST_CAPABLE,
+    Reason.TARGET_MET: pb.ROUTE_REASON_TARGET_MET,
+    Reason.TARGET_DEFAULT: pb.ROUTE_REASON_TARGET_DEFAULT,
+    Reason.CHEAPEST: pb.ROUTE_REASON_CHEAPEST,
+    Reason.BEST: pb.ROUTE_REASON_BEST,
+    Reason.POLICY_FIXED: pb.ROUTE_REASON_POLICY_FIXED,
+    Reason.POLICY_DEFAULT: pb.ROUTE_REASON_POLICY_DEFAULT,
+    Reason.WEIGHTED: pb.ROUTE_REASON_WEIGHTED,
+    Reason.CLASS: pb.ROUTE_REASON_CLASS,
+    Reason.MOST_CAPABLE: pb.ROUTE_REASON_MOST_CAPABLE,
+    Reason.LATENCY: pb.ROUTE_REASON_LATENCY,
+    Reason.BUDGET: pb.ROUTE_REASON_BUDGET,
+}
+CHECKS = {
+    Check.FINISHED: pb.CHECK_FINISHED,
+    Check.NOT_EMPTY: pb.CHECK_NOT_EMPTY,
+    Check.JSON: pb.CHECK_JSON,
+    Check.TOOL_CALL: pb.CHECK_TOOL_CALL,
+    Check.AGREEMENT: pb.CHECK_AGREEMENT,
 }
 _GROUNDS = {
     Ground.RETIRED: pb.EXCLUSION_REASON_RETIRED,
     Ground.NOT_ROUTABLE: pb.EXCLUSION_REASON_NOT_ROUTABLE,
+    Ground.TENANT: pb.EXCLUSION_REASON_TENANT,
+    Ground.REGION: pb.EXCLUSION_REASON_REGION,
+    Ground.UNHEALTHY: pb.EXCLUSION_REASON_UNHEALTHY,
     Ground.CAPABILITY: pb.EXCLUSION_REASON_CAPABILITY,
     Ground.CONTEXT_WINDOW: pb.EXCLUSION_REASON_CONTEXT_WINDOW,
     Ground.OUTPUT_LIMIT: pb.EXCLUSION_REASON_OUTPUT_LIMIT,
@@ -44,14 +66,27 @@ def want_of(item: pb.RouteItem) -> Want:
         needs=frozenset(CAPABILITIES[need] for need in item.needs),
         cost_max_nanos=item.cost_max_nanos if item.HasField("cost_max_nanos") else None,
         choice_count=item.choice_count or 1,
+        tenant=item.tenant,
+        feature=item.feature,
+        text=item.text,
+        description=item.task_description,
+        embedding=tuple(item.embedding),
+        draw_key=item.request_id,
+        region=item.region or None,
+        budget_used_percent=(
+            item.budget_used_percent if item.HasField("budget_used_percent") else None
+        ),
+        session_model=item.session_model,
+        warm_input_tokens=item.warm_input_tokens,
+        json_wanted=item.json_wanted,
     )
 
 
 def to_decision(decision: Decision) -> pb.Decision:
     """The decision as the contract has it."""
     return pb.Decision(
-        chosen=_candidate(decision.chosen),
-        fallbacks=[_candidate(each) for each in decision.fallbacks],
+        chosen=to_candidate(decision.chosen),
+        fallbacks=[to_candidate(each) for each in decision.fallbacks],
         reason=_REASONS[decision.reason],
         explanation=decision.explanation,
         exclusions=[
@@ -59,6 +94,10 @@ def to_decision(decision: Decision) -> pb.Decision:
             for each in decision.exclusions[:EXCLUSIONS_NAMED_MAX]
         ],
         baseline_model=decision.baseline_model or "",
+        propensities=[
+            pb.Propensity(model=model, probability=share)
+            for model, share in decision.propensities.items()
+        ],
     )
 
 
@@ -79,7 +118,8 @@ def to_model(card: ModelCard, price: ModelPrice | None) -> pb.Model:
     )
 
 
-def _candidate(candidate: Candidate) -> pb.Candidate:
+def to_candidate(candidate: Candidate) -> pb.Candidate:
+    """A candidate as the contract has it."""
     return pb.Candidate(
         model=candidate.card.name,
         provider=candidate.card.provider,

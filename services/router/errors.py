@@ -7,6 +7,8 @@ from catalog.prices import UnknownModel
 from catalog.schema import AUTO
 from chassis.errors import ErrorStatus, ErrorTable
 from services.router.choose import NoCandidate
+from services.router.mind import OutcomesUnavailable, TooManyTenants
+from services.router.own.tenant import DecisionUnknown, OutcomeReused
 
 DOMAIN = "router.spendgate"
 
@@ -40,4 +42,29 @@ def _no_candidate(error: NoCandidate) -> ErrorStatus:
     )
 
 
-TABLE = ErrorTable(DOMAIN, {UnknownModel: _model_unknown, NoCandidate: _no_candidate})
+def _decision_unknown(error: DecisionUnknown) -> ErrorStatus:
+    message = "no decision of this tenant has this request id, or it is too long ago"
+    return ErrorStatus(grpc.StatusCode.NOT_FOUND, "DECISION_UNKNOWN", message)
+
+
+def _reused(error: OutcomeReused) -> ErrorStatus:
+    message = "this request, model and source were reported with another content"
+    return ErrorStatus(grpc.StatusCode.ALREADY_EXISTS, "ID_REUSED", message)
+
+
+def _unavailable(error: OutcomesUnavailable | TooManyTenants) -> ErrorStatus:
+    message = "outcomes cannot be kept now; the report was not taken"
+    return ErrorStatus(grpc.StatusCode.UNAVAILABLE, "OUTCOMES_UNAVAILABLE", message)
+
+
+TABLE = ErrorTable(
+    DOMAIN,
+    {
+        UnknownModel: _model_unknown,
+        NoCandidate: _no_candidate,
+        DecisionUnknown: _decision_unknown,
+        OutcomeReused: _reused,
+        OutcomesUnavailable: _unavailable,
+        TooManyTenants: _unavailable,
+    },
+)

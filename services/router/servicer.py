@@ -17,10 +17,13 @@ from catalog.prices import Unpriced
 from catalog.schema import AUTO
 from chassis import names
 from chassis.batch import Live, answer_batch
-from services.router.check import check_item, page_of, page_token
-from services.router.choose import choose
-from services.router.convert import to_decision, to_model, want_of
+from services.router.check import check_tenant, page_of, page_token
+from services.router.convert import to_model
 from services.router.errors import TABLE
+from services.router.explained import explain, summarize
+from services.router.mind import Mind
+from services.router.report import report
+from services.router.route import route
 
 # Weighing one model takes about 12 us. What takes over a millisecond leaves the loop.
 WEIGHED_INLINE_MAX = 80
@@ -33,9 +36,11 @@ _routes = metrics.get_meter("spendgate").create_counter(
 class RouterServicer(rpc.RouterServiceServicer):
     """Converts and calls. `now` tells the time (aware)."""
 
-    def __init__(self, fleet: Fleet, now: Callable[[], datetime]) -> None:
+    def __init__(self, fleet: Fleet, mind: Mind, now: Callable[[], datetime]) -> None:
         self._fleet = fleet
+        self._mind = mind
         self._now = now
+        self._learning: asyncio.Task[int] | None = None
 
     async def Route(self, request: pb.RouteRequest, context: Any) -> pb.RouteResponse:
         """Chooses models."""
@@ -69,27 +74,57 @@ class RouterServicer(rpc.RouterServiceServicer):
             response.next_page_token = page_token(page[size - 1].name)
         return response
 
+    async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:
+        """Says what weighed in a decision."""
+        return await asyncio.to_thread(explain, self._fleet, self._mind, request.item, self._now())
+
+    async def ReportOutcome(
+        self, request: pb.ReportOutcomeRequest, context: Any
+    ) -> pb.ReportOutcomeResponse:
+        """Takes how answers turned out."""
+        answers = await answer_batch(
+            request.items, span_name="router.report_outcome", errors=TABLE, handle=self._report
+        )
+        response = pb.ReportOutcomeResponse()
+        for answer in answers:
+            if isinstance(answer, status_pb2.Status):
+                response.results.add(error=answer)
+            else:
+                response.results.add(taken=answer)
+        return response
+
+    async def Summary(self, request: pb.SummaryRequest, context: Any) -> pb.SummaryResponse:
+        """Sums up what routing saved a tenant."""
+        check_tenant(request.tenant)
+        return await asyncio.to_thread(
+            summarize, self._fleet, self._mind, request.tenant, self._now()
+        )
+
+    async def close(self) -> None:
+        """Ends what runs in the background and writes what waits."""
+        if self._learning is not None:
+            await asyncio.gather(self._learning, return_exceptions=True)
+        await asyncio.to_thread(self._mind.flush)
+
     async def _route(self, lives: list[Live[pb.RouteItem]]) -> Sequence[pb.Decision | Exception]:
         items = [live.item for live in lives]
         configured = len(self._fleet.models.all())
-        if sum(configured if item.model == AUTO else 1 for item in items) > WEIGHED_INLINE_MAX:
-            outcomes = await asyncio.to_thread(self._choose_all, items)
+        weighed = sum(configured if item.model == AUTO else 1 for item in items)
+        now = self._now()
+        if weighed > WEIGHED_INLINE_MAX or any(item.text for item in items):
+            outcomes = await asyncio.to_thread(route, self._fleet, self._mind, items, now)
         else:
-            outcomes = self._choose_all(items)
+            outcomes = route(self._fleet, self._mind, items, now)
         for live, outcome in zip(lives, outcomes, strict=True):
             _note(live.span, outcome)
         return outcomes
 
-    def _choose_all(self, items: Sequence[pb.RouteItem]) -> list[pb.Decision | Exception]:
-        now = self._now()
-        outcomes: list[pb.Decision | Exception] = []
-        for item in items:
-            try:
-                check_item(item)
-                outcomes.append(to_decision(choose(self._fleet, want_of(item), now)))
-            except Exception as error:
-                outcomes.append(error)
-        return outcomes
+    async def _report(self, lives: list[Live[pb.Outcome]]) -> Sequence[pb.OutcomeTaken | Exception]:
+        items = [live.item for live in lives]
+        answers = await asyncio.to_thread(report, self._fleet, self._mind, items, self._now())
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.create_task(asyncio.to_thread(self._mind.learn, self._now()))
+        return answers
 
 
 def _note(span: Span, outcome: pb.Decision | Exception) -> None:

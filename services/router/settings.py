@@ -10,3 +10,5 @@ class RouterSettings(ServiceSettings):
 
     config: Path | None = None
     """The fleet file. Default: the built-in one, with a small local model."""
+    outcomes_file: Path | None = None
+    """Where tenants' outcomes are kept, as vectors and numbers. Default: as long as it runs."""

@@ -8,6 +8,9 @@ from spendgate.router.v1 import router_service_pb2_grpc as rpc
 from catalog.fleet import load_fleet
 from chassis.server import Outfit, Room
 from services.router.errors import TABLE
+from services.router.learn.prior import Prior
+from services.router.mind import Mind
+from services.router.own.log import OutcomeLog
 from services.router.servicer import RouterServicer
 from services.router.settings import RouterSettings
 
@@ -18,13 +21,13 @@ async def build(settings: RouterSettings, outfit: Outfit) -> Room:
     """The router over the fleet file. Raises ConfigError when that cannot be used."""
     fleet = await asyncio.to_thread(load_fleet, settings.config)
     outfit.health.part("models").ok()
+    log = OutcomeLog(settings.outcomes_file) if settings.outcomes_file else None
+    prior = await asyncio.to_thread(Prior.shipped)
+    mind = await asyncio.to_thread(Mind, fleet, prior, log, datetime.now(UTC))
+    servicer = RouterServicer(fleet, mind, lambda: datetime.now(UTC))
     return Room(
-        servicers=[
-            (
-                rpc.add_RouterServiceServicer_to_server,
-                RouterServicer(fleet, lambda: datetime.now(UTC)),
-            )
-        ],
+        servicers=[(rpc.add_RouterServiceServicer_to_server, servicer)],
         service_names=[SERVICE_NAME],
         errors=TABLE,
+        cleanups=[("outcomes", servicer.close)],
     )

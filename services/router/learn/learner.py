@@ -26,7 +26,8 @@ LINE_SHRINK, TREE_SHRINK = 300.0, 50.0
 # A model's neighbours count as this many votes of its mean beside them.
 MEAN_VOTES = 0.5
 # With this many labels of a model its own outcomes weigh as much as the prior.
-PRIOR_LABELS = 60.0
+PRIOR_LABELS = 20.0
+VARIANCE_MIN = 0.01
 _UNIT_MIN = 1e-6
 
 
@@ -47,7 +48,6 @@ class Outlook:
 @dataclass(frozen=True, slots=True)
 class _Head:
     mean: float
-    residual: float
     labels: float
     line: Linear | None
     trees: Trees | None
@@ -75,18 +75,28 @@ class Learner:
         rng: np.random.Generator,
         *,
         grow: bool = True,
+        heads: "Learner | None" = None,
     ) -> None:
         self._unit = _unit(vectors)
         self._scores = np.nan_to_num(scores)
         self._asked = ~np.isnan(scores) * weights[:, None]
-        self._heads = [
-            _head(vectors, scores[:, column], weights, rng, grow=grow)
-            for column in range(scores.shape[1])
-        ]
+        # Lines and trees of an earlier one serve on while there are few new labels.
+        if heads is not None and heads.width == vectors.shape[1]:
+            self._heads: list[_Head] = heads._heads
+        else:
+            self._heads = [
+                _head(vectors, scores[:, column], weights, rng, grow=grow)
+                for column in range(scores.shape[1])
+            ]
         sample = self._unit[rng.permutation(len(self._unit))[:256]]
         # The second nearest of labelled prompts themselves: how close "close" is here.
         close = np.sort(sample @ self._unit.T, axis=1)[:, -min(6, len(self._unit))]
         self._usual = max(float(np.median(close)), 0.05)
+
+    @property
+    def width(self) -> int:
+        """Columns of a vector."""
+        return int(self._unit.shape[1])
 
     @property
     def means(self) -> Floats:
@@ -95,9 +105,8 @@ class Learner:
 
     def outlook(self, vectors: Floats, prior: Floats) -> Outlook:
         """Own outcomes blended with what the `prior` (prompts x models) says."""
-        near = self._unit[:]
-        likeness = _unit(vectors) @ near.T
-        kept = min(NEIGHBOURS, len(near))
+        likeness = _unit(vectors) @ self._unit.T
+        kept = min(NEIGHBOURS, len(self._unit))
         found = np.argpartition(-likeness, kept - 1, axis=1)[:, :kept]
         like = np.maximum(np.take_along_axis(likeness, found, axis=1), 0.0) ** 2 + 1e-4
         votes = like[:, :, None] * self._asked[found]
@@ -116,9 +125,10 @@ class Learner:
         labels = np.array([head.labels for head in self._heads], dtype=np.float32)
         trust = closeness * labels / (labels + PRIOR_LABELS)
         quality = trust * own + (1 - trust) * prior
-        residual = np.array([head.residual for head in self._heads], dtype=np.float32)
+        # A score from 0 to 1 with this mean varies at most so much, whatever it is made of.
+        varies = np.clip(own * (1 - own), VARIANCE_MIN, 0.25)
         effective = np.maximum(voted / ones, 1.0)
-        spread = np.sqrt(trust * residual**2 / effective + (1 - trust) * PRIOR_SPREAD**2)
+        spread = np.sqrt(trust**2 * varies / effective + (1 - trust) ** 2 * PRIOR_SPREAD**2)
         return Outlook(
             np.clip(quality, 0, 1).astype(np.float32),
             spread.astype(np.float32),
@@ -136,10 +146,9 @@ def _head(
 ) -> _Head:
     rows = np.flatnonzero(~np.isnan(scores))
     if not len(rows):
-        return _Head(0.5, 0.5, 0.0, None, None)
+        return _Head(0.5, 0.0, None, None)
     own, weight = scores[rows], weights[rows]
     mean = float(np.average(own, weights=weight))
-    wide = float(np.sqrt(np.average((own - mean) ** 2, weights=weight)))
     line = trees = None
     if grow and len(rows) >= LINE_LABELS_MIN:
         line = fit_linear(vectors[rows], own[:, None], LINE_SHRINK, weight)
@@ -154,7 +163,7 @@ def _head(
             ridge=TREE_SHRINK,
             rng=rng,
         )
-    return _Head(mean, max(wide, 0.05), float(weight.sum()), line, trees)
+    return _Head(mean, float(weight.sum()), line, trees)
 
 
 def _unit(rows: Floats) -> Floats:

@@ -1,0 +1,135 @@
+"""How "auto" chooses, as an operator may write it in the fleet file."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from catalog.shapes import Name, Percent, Section, Tokens
+
+
+class RoutingPolicy(StrEnum):
+    """How "auto" picks one of the models that can answer."""
+
+    TARGET = "target"
+    CHEAPEST_CAPABLE = "cheapest_capable"
+    CHEAPEST = "cheapest"
+    BEST = "best"
+    FIXED = "fixed"
+    WEIGHTED = "weighted"
+    CLASSES = "classes"
+    LATENCY = "latency"
+    BUDGET = "budget"
+
+
+class Complexity(StrEnum):
+    """The five classes of the `classes` policy, easiest first."""
+
+    TRIVIAL = "trivial"
+    SIMPLE = "simple"
+    MODERATE = "moderate"
+    COMPLEX = "complex"
+    EXPERT = "expert"
+
+
+class TargetConfig(Section):
+    """What automatic choice must reach, in the operator's words. All that are given hold."""
+
+    quality_percent_min: Percent = 97
+    """Expected quality, as a share of the quality of `of`."""
+    of: Name | None = None
+    """The model quality is compared with. Default: baseline_model, else the dearest."""
+    usd_per_1000_calls_max: Annotated[Decimal, Field(gt=0)] | None = None
+    """Most that 1,000 calls may cost. Default: no limit."""
+    cheaper_percent_min: Percent | None = None
+    """At least so much cheaper than sending every call to `of`. Default: no such aim."""
+
+
+class BudgetRule(Section):
+    """Which policy holds from a share of the budget on."""
+
+    used_percent_from: Percent
+    """The share of the tightest budget that is used."""
+    policy: Literal["target", "cheapest", "best", "fixed", "latency"] = "cheapest"
+    """The policy from then on."""
+
+
+class EscalationConfig(Section):
+    """Cheap answers first, a strong model when they do not stand a check."""
+
+    cheap: Annotated[list[Name], Field(min_length=1, max_length=2)]
+    """One model whose answer is checked, or two whose answers must agree."""
+    strong: Name
+    """Asked when the checks fail."""
+    agreement: bool = True
+    """With two cheap models: accept only when their answers agree."""
+    agreed_percent: Percent | None = None
+    """How often the cheap models agreed so far. Default: learned from outcomes."""
+
+
+class PolicyConfig(Section):
+    """A policy and what it needs."""
+
+    policy: RoutingPolicy = RoutingPolicy.TARGET
+    """How one of the models that can answer is picked."""
+    target: TargetConfig = TargetConfig()
+    """For `target`."""
+    fixed: Name | None = None
+    """For `fixed`: the model."""
+    weights: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = Field(default={}, max_length=16)
+    """For `weighted`: shares by model, for comparing them on live traffic."""
+    classes: dict[Complexity, list[Name]] = Field(default={}, max_length=5)
+    """For `classes`: the models of each class."""
+    most_capable: Name | None = None
+    """For `classes`: taken when no model of the class can answer. Default: that is an error."""
+    budget_rules: list[BudgetRule] = Field(default=[BudgetRule(used_percent_from=80)], max_length=8)
+    """For `budget`: below the first rule `target` holds."""
+    escalation: EscalationConfig | None = None
+    """Offer a plan that checks cheap answers. Default: none."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {
+            RoutingPolicy.FIXED: self.fixed,
+            RoutingPolicy.WEIGHTED: self.weights,
+            RoutingPolicy.CLASSES: self.classes,
+        }
+        if not needed.get(self.policy, True):
+            raise ValueError(f"policy {self.policy} needs {_NEEDED_BY[self.policy]}")
+        return self
+
+
+_NEEDED_BY = {
+    RoutingPolicy.FIXED: "fixed",
+    RoutingPolicy.WEIGHTED: "weights",
+    RoutingPolicy.CLASSES: "classes",
+}
+
+
+class LearningConfig(Section):
+    """How outcomes are learned from."""
+
+    half_life_days: Annotated[int, Field(ge=1, le=3650)] = 60
+    """After so long an outcome counts half."""
+    shadow_percent: Annotated[int, Field(ge=0, le=10)] = 0
+    """Share of routed-down calls to be asked of the reference model too. 1 to 3 is usual."""
+
+
+class RoutingConfig(PolicyConfig):
+    """How "auto" chooses."""
+
+    features: dict[Name, PolicyConfig] = Field(default={}, max_length=256)
+    """Other policies for some of the callers' features. Default: the same for all."""
+    tenants: dict[Name, list[Name]] = Field(default={}, max_length=4096)
+    """The models "auto" may take for a tenant. Default: all that are routable."""
+    learning: LearningConfig = LearningConfig()
+    """How outcomes are learned from."""
+    output_tokens_default: Tokens = 1024
+    """Asked for when neither the caller nor the model sets a limit."""
+    fallbacks_max: Annotated[int, Field(ge=0, le=4)] = 2
+    """Models to try, by price, after the one that "auto" chose."""
+
+    def policy_for(self, feature: str) -> PolicyConfig:
+        """What holds for a feature."""
+        return self.features.get(feature, self)

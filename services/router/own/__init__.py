@@ -1,0 +1,1 @@
+"""A tenant's own outcomes: kept, learned from, summed up. Nothing is shared between tenants."""
