@@ -201,11 +201,15 @@ class Keeper:
         self._running[program.name] = child
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
-                while not await is_well(program.address, program.health):
+                while True:
+                    well = await is_well(program.address, program.health)
+                    # Asked after: a stranger on the same port may have answered for a dead child.
                     if child.returncode is not None:
                         self._gone(program.name, child)
                         why = _last_words(log, log_start) or _ending(child.returncode)
                         raise StartFailed(f"{program.name} did not start: {why} (log: {log})")
+                    if well:
+                        break
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise StartFailed(
