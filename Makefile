@@ -42,12 +42,13 @@ test: setup ## every test
 test-fast: setup ## the tests that start no process
 	$(BIN)/python -m pytest tests/unit tests/tidy
 
-lint: setup ## ruff, mypy, the walls between rooms, the contracts
+lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near money
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/python -m pytest --quiet --no-header tests/tidy/test_money.py
 
 bench: setup ## measure hops on this machine
 	$(BIN)/python -m bench.hops

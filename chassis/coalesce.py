@@ -191,11 +191,19 @@ class Coalescer(Generic[ItemT, ResultT]):
         except Exception as error:
             for waiting in batch:
                 if not waiting.future.done():
-                    waiting.future.set_exception(copy.copy(error))
+                    waiting.future.set_exception(_copy_of(error))
             return
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(result)
+
+
+def _copy_of(error: Exception) -> Exception:
+    """One a caller: raised from several tasks, a single one would collect all their frames."""
+    try:
+        return copy.copy(error)
+    except Exception:
+        return error
 
 
 def _expire(future: "asyncio.Future[ResultT]") -> None:

@@ -19,7 +19,7 @@ from chassis import log, telemetry
 from chassis.auth import Authenticate, fleet_token
 from chassis.errors import ErrorTable
 from chassis.health import Health
-from chassis.interceptors import LayerSettings, LayersInterceptor
+from chassis.interceptors import Layered, LayerSettings
 from chassis.settings import ServiceSettings, SettingsError
 from chassis.telemetry import Telemetry
 
@@ -184,12 +184,12 @@ async def _start(
         own_span_methods=room.own_span_methods,
     )
     server = grpc.aio.server(
-        interceptors=[LayersInterceptor(layers)],
         options=_options(settings),
         maximum_concurrent_rpcs=settings.concurrent_calls_max,
     )
     for add, servicer in room.servicers:
-        add(servicer, server)
+        add(servicer, Layered(server, layers))
+    # Past the layers: probes have no token, and are not worth a log line each.
     await outfit.health.open(server, room.service_names)
     try:
         port = server.add_insecure_port(settings.listen)

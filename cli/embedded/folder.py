@@ -80,7 +80,7 @@ class Folder:
     @property
     def database_url(self) -> str:
         """The ledger's SQLite file."""
-        return f"sqlite+aiosqlite:///{self.path / 'ledger.db'}"
+        return f"sqlite:///{self.path / 'ledger.db'}"
 
     def log(self, name: str) -> Path:
         """The log file of one process."""

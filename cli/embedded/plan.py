@@ -121,7 +121,6 @@ def make_plan(
 ) -> Plan:
     """Every program with its port and its settings. Raises PlanProblem for unknown variables."""
     environ = options.environ
-    _check_variables(environ, config)
     where = {name: f"{HOST}:{ports.claim(port)}" for name, port in SERVICE_PORTS.items()}
     where["gateway"] = f"{HOST}:{ports.claim(options.grpc_port)}"
     http = f"{HOST}:{ports.claim(options.http_port)}"
@@ -195,7 +194,8 @@ def _settings_class(name: str) -> type[ServiceSettings]:
     raise PlanProblem(f"{module.__name__} has no settings")
 
 
-def _check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
+def check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
+    """Refuses SPENDGATE_* variables that no part of the fleet knows. Raises: PlanProblem."""
     known = set(CLI_VARIABLES) | {LOCAL_MODEL_URL}
     for name in (*SERVICE_PORTS, "gateway"):
         known |= _settings_class(name).variables().keys()

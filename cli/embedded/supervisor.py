@@ -13,7 +13,15 @@ from pathlib import Path
 
 from cli.embedded.children import ChildGroup
 from cli.embedded.folder import FleetFile, Folder
-from cli.embedded.plan import Options, Plan, PlanProblem, Program, find_config, make_plan
+from cli.embedded.plan import (
+    Options,
+    Plan,
+    PlanProblem,
+    Program,
+    check_variables,
+    find_config,
+    make_plan,
+)
 from cli.embedded.plan import read_config as read_fleet_config
 from cli.embedded.ports import NoPort, Ports
 from cli.embedded.probe import is_well
@@ -87,6 +95,7 @@ async def running_fleet(options: Options, tell: Tell = lambda news: None) -> Asy
     """
     config_path = find_config(options, Path.cwd())
     config = read_fleet_config(config_path, options.environ)
+    check_variables(options.environ, config)
     folder = Folder(options.directory)
     folder.make()
     async with AsyncExitStack() as stack:
@@ -98,25 +107,25 @@ async def running_fleet(options: Options, tell: Tell = lambda news: None) -> Asy
         doors = await stack.enter_async_context(serving_traces(store, secrets.internal_token))
         group = await stack.enter_async_context(ChildGroup())
         keeper = Keeper(group, folder, tell)
-        redis_url = options.environ.get("SPENDGATE_REDIS_URL", "")
-        if redis_url:
-            tell(await _greeting(redis_url))
-        else:
-            redis_url = await keeper.start_redis(RedisServer(folder.redis, group=group))
         try:
-            plan = make_plan(
-                options,
-                config_path,
-                config,
-                folder=folder,
-                secrets=secrets,
-                ports=ports,
-                redis_url=redis_url,
-                otlp=doors.otlp,
-            )
-        except NoPort as error:
-            raise PlanProblem(str(error)) from error
-        try:
+            redis_url = options.environ.get("SPENDGATE_REDIS_URL", "")
+            if redis_url:
+                tell(await _greeting(redis_url))
+            else:
+                redis_url = await keeper.start_redis(RedisServer(folder.redis, group=group))
+            try:
+                plan = make_plan(
+                    options,
+                    config_path,
+                    config,
+                    folder=folder,
+                    secrets=secrets,
+                    ports=ports,
+                    redis_url=redis_url,
+                    otlp=doors.otlp,
+                )
+            except NoPort as error:
+                raise PlanProblem(str(error)) from error
             await keeper.start(plan)
             folder.write_fleet(_fleet_file(plan, doors))
             yield Fleet(
@@ -201,11 +210,15 @@ class Keeper:
         self._running[program.name] = child
         try:
             async with asyncio.timeout(START_SECONDS_MAX):
-                while not await is_well(program.address, program.health):
+                while True:
+                    well = await is_well(program.address, program.health)
+                    # Asked after: a stranger on the same port may have answered for a dead child.
                     if child.returncode is not None:
                         self._gone(program.name, child)
                         why = _last_words(log, log_start) or _ending(child.returncode)
                         raise StartFailed(f"{program.name} did not start: {why} (log: {log})")
+                    if well:
+                        break
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise StartFailed(

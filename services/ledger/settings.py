@@ -13,9 +13,7 @@ PEPPER_CHARS_MIN = 16
 class LedgerSettings(ServiceSettings):
     """Settings of the ledger, each from SPENDGATE_<NAME>."""
 
-    database_url: Annotated[str, Field(pattern=r"^sqlite(\+aiosqlite)?:///.+")] = (
-        "sqlite:///.spendgate/ledger.db"
-    )
+    database_url: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///.spendgate/ledger.db"
     """Where the books are: sqlite:///path/of/file (sqlite:////absolute/path). The folder is made
     when it is not there."""
 

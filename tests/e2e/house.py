@@ -154,7 +154,7 @@ class House:
         if name == "cache":
             own["REDIS_URL"] = self._redis_url
         if name == "ledger":
-            own["DATABASE_URL"] = f"sqlite+aiosqlite:///{self.folder}/ledger.db"
+            own["DATABASE_URL"] = f"sqlite:///{self.folder}/ledger.db"
             own["KEY_PEPPER"] = "a pepper of this test, long enough for anybody"
         if name == "gateway":
             own |= {f"{s.upper()}_ADDRESS": self.address(s) for s in SERVICES}

@@ -35,7 +35,7 @@ def test_the_programs_shown_compile():
 def test_the_targets_and_commands_named_exist():
     """A reader who types what it says gets what it says."""
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z-]+)", README)):
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     runner = CliRunner()
     shown = r"^spendgate ([a-z]+(?: (?:create|check|schema))?)"

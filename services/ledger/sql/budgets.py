@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, literal_column, select
 from sqlalchemy.exc import IntegrityError
 
 from services.ledger.rules.configuring import BudgetView, NewBudget
@@ -13,6 +13,7 @@ from services.ledger.rules.values import Balance, BalanceKey, Budget, HoldState
 from services.ledger.rules.windows import window_at
 from services.ledger.sql import schema
 from services.ledger.sql.database import Database
+from services.ledger.sql.load import load_balances
 from services.ledger.sql.rows import from_budget_row
 
 _table = schema.budget
@@ -113,7 +114,9 @@ class BudgetStore:
         now_us = self._clock()
         spans = {b.number: window_at(b.window, now_us) for b in budgets}
         lapsed = _lapsed(conn, list(spans), now_us)
-        balances = _balances(conn, list(spans))
+        balances = load_balances(
+            conn, {BalanceKey(number, span.start_us) for number, span in spans.items()}
+        )
         views = []
         for budget in budgets:
             span = spans[budget.number]
@@ -139,15 +142,6 @@ def _find(conn: Connection, tenant: str, budget_id: str) -> Budget:
     return from_budget_row(row)
 
 
-def _balances(conn: Connection, numbers: list[int]) -> dict[BalanceKey, Balance]:
-    table = schema.balance
-    rows = conn.execute(select(table).where(table.c.budget_number.in_(numbers)))
-    return {
-        BalanceKey(number, start): Balance(settled, reserved, revision)
-        for number, start, settled, reserved, revision in rows
-    }
-
-
 def _lapsed(conn: Connection, numbers: list[int], now_us: int) -> dict[BalanceKey, int]:
     """What lapsed holds still have set aside: it is as good as returned."""
     line, hold = schema.budget_line, schema.hold
@@ -155,7 +149,7 @@ def _lapsed(conn: Connection, numbers: list[int], now_us: int) -> dict[BalanceKe
         select(line.c.budget_number, line.c.window_start_us, func.sum(line.c.held_nanos))
         .join(hold, hold.c.hold_id == line.c.owner_id)
         .where(
-            hold.c.state == int(HoldState.PENDING),
+            hold.c.state == literal_column(str(int(HoldState.PENDING))),
             hold.c.expire_us <= now_us,
             line.c.budget_number.in_(numbers),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, literal_column, or_, select
 
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import Command, Record, Release, Reserve, Settle
@@ -59,13 +59,14 @@ def touched_by(commands: Iterable[Command]) -> Touched:
 
 def load_lapsed(connection: Connection, now_us: int, known: Sequence[Hold] = ()) -> list[Hold]:
     """Pending holds whose time is up, but for the `known`; one more than LAPSED_MAX at most."""
-    pending = schema.hold.c.state == int(HoldState.PENDING)
+    # Written out, not bound: only so can every planner see the condition of the partial index.
+    pending = schema.hold.c.state == literal_column(str(int(HoldState.PENDING)))
     rows = connection.execute(
         select(schema.hold)
         .where(pending, schema.hold.c.expire_us <= now_us)
         .order_by(schema.hold.c.expire_us)
         .limit(LAPSED_MAX + 1 + len(known))
-        # Who holds the lock resolves it now and will have given its money back: see _balances.
+        # Who holds the lock resolves it now and will have given its money back: see load_balances.
         .with_for_update(skip_locked=True)
     ).mappings()
     skip = {hold.hold_id for hold in known}
@@ -113,7 +114,7 @@ def load_books(
         prices,
         now_us,
         budgets=budgets,
-        balances=_balances(connection, keys),
+        balances=load_balances(connection, keys),
         holds=holds,
         entries=_entries(connection, touched.entry_ids, repeated),
         counted=_counted(connection, requests),
@@ -151,8 +152,11 @@ def _budgets(connection: Connection, scopes: set[str], numbers: set[int]) -> lis
     return [from_budget_row(row) for row in rows]
 
 
-def _balances(connection: Connection, keys: set[BalanceKey]) -> dict[BalanceKey, Balance]:
-    """Locked in the order of their keys, after the holds: the one order everybody keeps."""
+def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[BalanceKey, Balance]:
+    """Balances that exist, locked in the order of their keys and after the holds.
+
+    That is the one order everybody keeps.
+    """
     if not keys:
         return {}
     table = schema.balance

@@ -21,7 +21,7 @@ from services.ledger.sql.database import BooksNotOpened
 T = TypeVar("T")
 
 READERS = 2
-_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"})
+_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite"})
 # A command that breaks one of these is at fault itself; everything else is the database's.
 _OF_THE_COMMAND = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
 

@@ -214,6 +214,26 @@ async def test_a_report_counts_requests_once_and_sums_what_was_booked(ledger: Le
     assert row.latency_mean_ms == 134
 
 
+async def test_a_request_booked_by_two_commands_counts_once(ledger: Ledger) -> None:
+    """Days apart too; its second row adds cost, not a request."""
+    first = hit_item(30)
+    await ledger.book(first)
+    ledger.clock.go_on(2 * 24 * 3600)
+    await ledger.book(hit_item(30, request_id=first.request_id))
+    total = (await ledger.stub.Report(pb.ReportRequest(tenant="acme"))).total
+    assert (total.request_count, total.hit_count) == (1, 1)
+    assert total.counterfactual_nanos == "60000"
+
+
+async def test_a_report_is_about_one_tenant(ledger: Ledger) -> None:
+    """Nobody else's rows are in the sums or the groups."""
+    await _some_day(ledger)
+    request = pb.ReportRequest(tenant="other", group_by=[pb.DIMENSION_USER])
+    response = await ledger.stub.Report(request)
+    assert not response.rows
+    assert (response.total.request_count, response.total.cost_nanos) == (0, "0")
+
+
 async def test_groups_come_dearest_first_and_page_by_page(ledger: Ledger) -> None:
     """Every dimension; the total is over all pages."""
     await _some_day(ledger)

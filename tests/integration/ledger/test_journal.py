@@ -20,6 +20,7 @@ from services.ledger.sql.budgets import BudgetStore
 from services.ledger.sql.database import BooksNotOpened, RevisionConflict
 from services.ledger.sql.journal import Journal
 from services.ledger.sql.load import load_books, load_holds, touched_by
+from services.ledger.sql.reports import ReportStore
 from services.ledger.sql.save import save
 from services.ledger.sql.sqlite import SqliteDatabase
 from services.ledger.verify import verify
@@ -27,6 +28,7 @@ from tests.fakes.ledger_clock import SetClock
 from tests.unit.ledger.making import (
     PRICES,
     attempt,
+    new_id,
     record,
     release,
     reserve,
@@ -130,6 +132,58 @@ async def test_the_number_of_statements_does_not_grow_with_the_batch(
         )
     assert counts[0] == counts[1]
     assert counts[0] <= 16
+
+
+async def test_no_statement_walks_a_whole_table(database: SqliteDatabase, clock: SetClock) -> None:
+    """However many holds and rows there are: every look-up goes by an index."""
+    await _budget(database, clock, 10**12)
+    await _budget(database, clock, 10**12, "chat")
+    journal = Journal(database, PRICES, clock)
+    budgets = BudgetStore(database, clock)
+    reports = ReportStore(database)
+    seen: dict[str, Any] = {}
+
+    def note(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if statement.startswith(("SELECT", "UPDATE")):
+            many = isinstance(parameters, list)
+            seen[statement] = parameters[0] if many else parameters
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for _ in range(2):
+            held, returned, again = reserve(10), reserve(10), settle(new_id(), attempt(1))
+            await journal.transact([held, returned, again])
+            charge = settle(held.hold_id, attempt(7))
+            await journal.transact([charge, release(returned.hold_id), record(attempt(3))])
+            await journal.transact([charge])
+        await budgets.get("acme", "b")
+        await budgets.page("acme", "", 10)
+        await reports.entries("acme", "", before_no=5, rows_max=10)
+        await reports.entries("acme", "request", before_no=None, rows_max=10)
+        await reports.report(
+            "acme", start_us=0, end_us=clock(), columns=["model"], offset=0, rows_max=10
+        )
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    def plans(conn: Connection) -> dict[str, list[str]]:
+        return {
+            statement: [
+                row[3]
+                for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
+            for statement, parameters in seen.items()
+        }
+
+    # An empty IN list is a scan of no rows by another name.
+    scans = tuple(f"SCAN {table.name}" for table in schema.metadata.sorted_tables)
+    walking = {
+        statement: plan
+        for statement, plan in (await database.read(plans)).items()
+        if any(step.startswith(scans) for step in plan)
+    }
+    assert not walking
+    assert len(seen) >= 12
 
 
 async def test_more_lapsed_holds_than_one_transaction_takes_block_nobody(

@@ -329,3 +329,20 @@ async def test_closing_fails_who_waits_and_lets_the_flight_end():
     with pytest.raises(CoalescerClosed):
         await coalescer.call(4, soon())
     assert sends.batches == [[1]]
+
+
+class Uncopyable(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(one + two)
+
+
+async def test_an_error_that_cannot_be_copied_reaches_every_caller():
+    """Nobody is left waiting because an exception is an odd one."""
+
+    async def send(items, seconds):
+        raise Uncopyable(1, 2)
+
+    coalescer = Coalescer(send)
+    waiting = [asyncio.create_task(coalescer.call(n, Deadline.after(5))) for n in range(3)]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [Uncopyable] * 3

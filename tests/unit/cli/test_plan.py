@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from catalog.config import embedded_config
 from cli.embedded.folder import Folder, Secrets
 from cli.embedded.plan import (
     LOCAL_MODEL_URL,
     Options,
     Plan,
     PlanProblem,
+    check_variables,
     find_config,
     make_plan,
     read_config,
@@ -94,10 +96,10 @@ def test_a_missing_key_is_told_before_anything_starts(tmp_path: Path) -> None:
         read_config(_paid(tmp_path), {})
 
 
-def test_an_unknown_variable_is_refused_with_the_nearest(tmp_path: Path, ports: Ports) -> None:
+def test_an_unknown_variable_is_refused_with_the_nearest() -> None:
     """A typo in a setting's name does not pass silently."""
     with pytest.raises(PlanProblem, match="SPENDGATE_REDIS_TIMEOUT_MS"):
-        plan(tmp_path, ports, SPENDGATE_REDIS_TIMEUOT_MS="20")
+        check_variables({"SPENDGATE_REDIS_TIMEUOT_MS": "20"}, embedded_config())
 
 
 def test_what_the_shell_says_goes_to_who_declares_it(tmp_path: Path, ports: Ports) -> None:

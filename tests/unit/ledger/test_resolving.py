@@ -2,9 +2,12 @@
 
 import pytest
 
+from catalog.config import parse_config
+from catalog.prices import PriceBook
 from services.ledger.rules.apply import apply, apply_all
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Settlement
+from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.rules.refusals import (
     HoldResolved,
     HoldUnknown,
@@ -24,7 +27,7 @@ from services.ledger.rules.values import (
     SavingCause,
     Tokens,
 )
-from services.ledger.rules.windows import HOUR_US, window_at
+from services.ledger.rules.windows import DAY_US, HOUR_US, window_at
 from tests.unit.ledger.making import (
     NOW,
     PRICES,
@@ -42,6 +45,16 @@ from tests.unit.ledger.making import (
 )
 
 ONLY = budget(1, 100_000)
+DEARER_TOMORROW = """
+providers:
+  somewhere: {base_url: "http://127.0.0.1:1/v1"}
+models:
+  cheap:
+    provider: somewhere
+    price:
+      - {input_usd_per_million: "1", output_usd_per_million: "2"}
+      - {start_date: 2026-03-11, input_usd_per_million: "5", output_usd_per_million: "2"}
+"""
 
 
 def _reopened(kept: Books, now_us: int, *budgets: Budget) -> Books:
@@ -217,6 +230,21 @@ def test_a_settlement_goes_to_the_window_of_its_reservation() -> None:
     before = BalanceKey(1, window_at(BudgetWindow.HOUR, NOW).start_us)
     assert later.changes.balances[before].settled_nanos == 7_000
     assert left_of(later, [hourly]) == [100_000]
+
+
+def test_a_settlement_has_the_prices_of_its_reservation() -> None:
+    """The price rises at midnight, between the two: the hold still covers the charge."""
+    prices = CatalogPrices(PriceBook(parse_config(DEARER_TOMORROW)))
+    kept = Books(prices, NOW, budgets=[ONLY])
+    command = reserve(10)
+    apply(kept, command)
+    kept.now_us += DAY_US
+    settled, recorded = apply_all(kept, [settle(command.hold_id, attempt(10)), record(attempt(10))])
+    assert isinstance(settled, Settlement)
+    assert isinstance(recorded, Entry)
+    assert (settled.entries[0].cost_nanos, settled.entries[0].overage_nanos) == (10_000, 0)
+    assert recorded.cost_nanos == 50_000
+    assert settled.entries[0].price_version != recorded.price_version
 
 
 def test_a_refused_command_leaves_its_neighbours_and_the_books_alone() -> None:
