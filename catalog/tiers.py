@@ -1,0 +1,56 @@
+"""Service tiers: the same tokens for less when they may wait, for more when they may not.
+
+A tier is a factor on the whole price. Only what a provider publishes for all its models is here;
+any other tier is unpriced until the operator sets it, never taken for the standard price.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+STANDARD = "standard"
+TIERS = (STANDARD, "batch", "flex", "priority")
+
+
+class UnpricedTier(Exception):
+    """Nothing is published about this tier. `known` are the provider's priced tiers."""
+
+    def __init__(self, provider: str, tier: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the price of tier {tier} at {provider} is unknown; known: {', '.join(known)}"
+        )
+        self.known = known
+
+
+@dataclass(frozen=True, slots=True)
+class TierPrice:
+    """`numerator` / `denominator` of the standard price; as told at `source` on `checked`."""
+
+    numerator: int
+    denominator: int
+    checked: date
+    source: str
+
+
+_CHECKED = date(2026, 11, 23)
+_HALF: Mapping[str, Mapping[str, str]] = {
+    "openai": {
+        "batch": "https://developers.openai.com/api/docs/guides/batch",
+        "flex": "https://developers.openai.com/api/docs/guides/flex-processing",
+    },
+    "anthropic": {
+        "batch": "https://platform.claude.com/docs/en/build-with-claude/batch-processing"
+    },
+    "google": {"batch": "https://ai.google.dev/gemini-api/docs/batch-api"},
+    "mistral": {"batch": "https://docs.mistral.ai/capabilities/batch"},
+}
+
+
+def tier_price(provider: str, tier: str) -> TierPrice:
+    """The factor of a tier at a provider of the catalogue. Raises UnpricedTier."""
+    if tier == STANDARD:
+        return TierPrice(1, 1, _CHECKED, "")
+    known = _HALF.get(provider, {})
+    if tier not in known:
+        raise UnpricedTier(provider, tier, (STANDARD, *known))
+    return TierPrice(1, 2, _CHECKED, known[tier])
