@@ -150,7 +150,7 @@ async def test_explain_shows_what_weighed(start: Start) -> None:
     assert explained.policy == "target"
     assert explained.baseline_cost_nanos > small.candidate.expected_cost_nanos
     assert 0 < len(explained.features) <= 8
-    # small stood half of its checks: asking it first pays at a tenth of the price.
+    # small stood half of its checks: asking it first costs 60 % of asking large.
     plan = explained.decision.plan
     assert [step.candidate.model for step in plan.steps] == ["small", "large"]
     assert plan.worst_case_nanos == (

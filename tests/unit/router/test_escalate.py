@@ -61,7 +61,7 @@ def test_a_plan_holds_the_worst_case_of_all_its_steps() -> None:
     assert plan.steps[-1].checks == ()
 
 
-@pytest.mark.parametrize("agreed", [None, 0, 30])
+@pytest.mark.parametrize("agreed", [None, 0, 44, 49])
 def test_a_plan_is_declined_where_it_does_not_pay(agreed: int | None) -> None:
     """Unknown or rare agreement: no plan, and a reason with the number."""
     offer = plan_for(CHEAP, STRONG, agreed_percent=agreed)
