@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 
 NEIGHBOURS = 50
 NEIGHBOURS_NAMED = 3
+LIKENESS_POWER, LIKENESS_MIN = 6, 1e-4
 LABELS_MAX = 5_000
 LINE_LABELS_MIN = 100
 TREES_LABELS_MIN = 200
@@ -53,15 +54,12 @@ class _Head:
     trees: Trees | None
 
     def predict(self, rows: Floats) -> Floats:
-        parts = []
-        if self.line is not None:
-            parts.append(self.line.predict(rows)[:, 0])
+        # Trees beat the line once there are labels for them; before that the line is the better.
         if self.trees is not None:
-            parts.append(self.mean + self.trees.predict(rows))
-        if not parts:
-            return np.full(len(rows), self.mean, dtype=np.float32)
-        mean: Floats = np.mean(parts, axis=0)
-        return mean
+            return self.mean + self.trees.predict(rows)
+        if self.line is not None:
+            return self.line.predict(rows)[:, 0]
+        return np.full(len(rows), self.mean, dtype=np.float32)
 
 
 class Learner:
@@ -108,7 +106,8 @@ class Learner:
         likeness = _unit(vectors) @ self._unit.T
         kept = min(NEIGHBOURS, len(self._unit))
         found = np.argpartition(-likeness, kept - 1, axis=1)[:, :kept]
-        like = np.maximum(np.take_along_axis(likeness, found, axis=1), 0.0) ** 2 + 1e-4
+        like = np.maximum(np.take_along_axis(likeness, found, axis=1), 0.0)
+        like = like**LIKENESS_POWER + LIKENESS_MIN
         votes = like[:, :, None] * self._asked[found]
         voted = votes.sum(axis=1)
         means, ones = self.means, like.mean(axis=1)[:, None]
