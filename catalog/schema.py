@@ -23,6 +23,8 @@ from pydantic import (
 from catalog.picos import InexactPrice, picos_per_token
 
 NAME_BYTES_MAX = 256
+# As the books keep it (ledger.v1.Attempt.provider).
+PROVIDER_BYTES_MAX = 128
 AUTO = "auto"
 
 
@@ -39,6 +41,12 @@ class Capability(StrEnum):
 def _short(name: str) -> str:
     if not name or len(name.encode()) > NAME_BYTES_MAX:
         raise ValueError(f"must be 1 to {NAME_BYTES_MAX} bytes")
+    return name
+
+
+def _short_provider(name: str) -> str:
+    if not name or len(name.encode()) > PROVIDER_BYTES_MAX:
+        raise ValueError(f"must be 1 to {PROVIDER_BYTES_MAX} bytes")
     return name
 
 
@@ -77,6 +85,7 @@ def _as_list(value: Any) -> Any:
 
 
 Name = Annotated[str, AfterValidator(_short)]
+ProviderName = Annotated[str, AfterValidator(_short_provider)]
 ModelName = Annotated[str, AfterValidator(_short), AfterValidator(_not_auto)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 Url = Annotated[str, AfterValidator(_url)]
@@ -270,7 +279,7 @@ class RoutingConfig(_Section):
 class FleetConfig(_Section):
     """The whole fleet file."""
 
-    providers: Annotated[dict[Name, ProviderConfig], Field(min_length=1, max_length=256)]
+    providers: Annotated[dict[ProviderName, ProviderConfig], Field(min_length=1, max_length=256)]
     """Who serves models, by a name of your choice."""
     models: Annotated[dict[ModelName, ModelConfig], Field(min_length=1, max_length=4096)]
     """What callers can ask for, by name."""
