@@ -17,6 +17,7 @@ from catalog.shapes import (
     EnvironmentName,
     ModelName,
     Name,
+    ProviderName,
     Seconds,
     Section,
     Tokens,
@@ -231,7 +232,7 @@ class RetryConfig(Section):
 class FleetConfig(Section):
     """The whole fleet file."""
 
-    providers: Annotated[dict[Name, ProviderConfig], Field(min_length=1, max_length=256)]
+    providers: Annotated[dict[ProviderName, ProviderConfig], Field(min_length=1, max_length=256)]
     """Who serves models, by a name of your choice."""
     models: Annotated[dict[ModelName, ModelConfig], Field(min_length=1, max_length=4096)]
     """What callers can ask for, by name."""

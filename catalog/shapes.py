@@ -9,12 +9,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from catalog.picos import InexactPrice, picos_per_token
 
 NAME_BYTES_MAX = 256
+# As the books keep it (ledger.v1.Attempt.provider).
+PROVIDER_BYTES_MAX = 128
 AUTO = "auto"
 
 
 def _short(name: str) -> str:
     if not name or len(name.encode()) > NAME_BYTES_MAX:
         raise ValueError(f"must be 1 to {NAME_BYTES_MAX} bytes")
+    return name
+
+
+def _short_provider(name: str) -> str:
+    if not name or len(name.encode()) > PROVIDER_BYTES_MAX:
+        raise ValueError(f"must be 1 to {PROVIDER_BYTES_MAX} bytes")
     return name
 
 
@@ -50,6 +58,7 @@ def _exact(usd_per_million: Decimal) -> Decimal:
 
 
 Name = Annotated[str, AfterValidator(_short)]
+ProviderName = Annotated[str, AfterValidator(_short_provider)]
 ModelName = Annotated[str, AfterValidator(_short), AfterValidator(_not_auto)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 Url = Annotated[str, AfterValidator(checked_url)]

@@ -31,6 +31,9 @@ from gateway.saga import attempts
 from gateway.saga.ask import Ask
 from gateway.saga.hold import OwnedHold, Unfinished
 
+# As many as one settlement takes (ledger.v1.SettleItem.attempts).
+ATTEMPTS_MAX = 16
+
 
 @dataclass(slots=True)
 class Try:
@@ -129,6 +132,8 @@ class Caller:
                     return
                 self._note_failed(ask, hold, attempt)
                 pause = self._pause_seconds(again, error)
+                if number == ATTEMPTS_MAX:
+                    return
                 last = again + 1 == self._retry.attempts_max
                 if last or not error.retryable_here or pause is None:
                     break

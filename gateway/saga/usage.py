@@ -22,7 +22,8 @@ async def usage_of(
     written: str,
 ) -> tuple[chat_pb2.TokenUsage, entry_pb2.UsageSource]:
     """The tokens to charge: as reported, else the prompt's count and that of the text written."""
-    if reported is not None:
+    # A report of no tokens at all is none: an answer is never free.
+    if reported is not None and reported.ByteSize() > 0:
         return reported, entry_pb2.USAGE_SOURCE_REPORTED
     item = tokenizer_pb.CountItem(
         traceparent=ask.traceparent, model=candidate.upstream_model, text=written

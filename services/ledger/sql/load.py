@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, and_, literal_column, or_, select
+from sqlalchemy import Connection
 
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import Command, Record, Release, Reserve, Settle
@@ -19,7 +19,7 @@ from services.ledger.rules.values import (
     Line,
 )
 from services.ledger.rules.windows import window_at
-from services.ledger.sql import schema
+from services.ledger.sql import statements
 from services.ledger.sql.rows import from_budget_row, from_entry_row, from_hold_row
 
 # Holds let go in one transaction. More are let go in transactions of their own first, so that
@@ -59,15 +59,8 @@ def touched_by(commands: Iterable[Command]) -> Touched:
 
 def load_lapsed(connection: Connection, now_us: int, known: Sequence[Hold] = ()) -> list[Hold]:
     """Pending holds whose time is up, but for the `known`; one more than LAPSED_MAX at most."""
-    # Written out, not bound: only so can every planner see the condition of the partial index.
-    pending = schema.hold.c.state == literal_column(str(int(HoldState.PENDING)))
     rows = connection.execute(
-        select(schema.hold)
-        .where(pending, schema.hold.c.expire_us <= now_us)
-        .order_by(schema.hold.c.expire_us)
-        .limit(LAPSED_MAX + 1 + len(known))
-        # Who holds the lock resolves it now and will have given its money back: see load_balances.
-        .with_for_update(skip_locked=True)
+        statements.lapsed_holds(), {"now_us": now_us, "rows_max": LAPSED_MAX + 1 + len(known)}
     ).mappings()
     skip = {hold.hold_id for hold in known}
     found = [from_hold_row(row, ()) for row in rows if row["hold_id"] not in skip]
@@ -78,12 +71,8 @@ def load_holds(connection: Connection, hold_ids: set[str]) -> list[Hold]:
     """Holds by id, locked, without their lines."""
     if not hold_ids:
         return []
-    rows = connection.execute(
-        select(schema.hold)
-        .where(schema.hold.c.hold_id.in_(sorted(hold_ids)))
-        .order_by(schema.hold.c.hold_id)
-        .with_for_update()
-    ).mappings()
+    found = connection.execute(statements.holds_by_id(), {"ids": sorted(hold_ids)})
+    rows = found.mappings()
     return [from_hold_row(row, ()) for row in rows]
 
 
@@ -125,11 +114,8 @@ def with_lines(connection: Connection, holds: Sequence[Hold]) -> list[Hold]:
     """The holds with their lines."""
     if not holds:
         return []
-    rows = connection.execute(
-        select(schema.budget_line)
-        .where(schema.budget_line.c.owner_id.in_([hold.hold_id for hold in holds]))
-        .order_by(schema.budget_line.c.budget_number)
-    )
+    ids = [hold.hold_id for hold in holds]
+    rows = connection.execute(statements.lines_by_owner(), {"ids": ids})
     lines: dict[str, list[Line]] = {}
     for owner_id, budget_number, window_start_us, held_nanos in rows:
         key = BalanceKey(budget_number, window_start_us)
@@ -140,14 +126,8 @@ def with_lines(connection: Connection, holds: Sequence[Hold]) -> list[Hold]:
 def _budgets(connection: Connection, scopes: set[str], numbers: set[int]) -> list[Budget]:
     if not scopes and not numbers:
         return []
-    table = schema.budget
     rows = connection.execute(
-        select(table).where(
-            or_(
-                and_(table.c.scope_key.in_(sorted(scopes)), table.c.delete_us.is_(None)),
-                table.c.number.in_(sorted(numbers)),
-            )
-        )
+        statements.budgets(), {"scopes": sorted(scopes), "numbers": sorted(numbers)}
     ).mappings()
     return [from_budget_row(row) for row in rows]
 
@@ -159,16 +139,12 @@ def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[Balance
     """
     if not keys:
         return {}
-    table = schema.balance
     rows = connection.execute(
-        select(table)
-        .where(
-            # A little more than asked for when budgets differ in their windows; never less.
-            table.c.budget_number.in_(sorted({key.budget_number for key in keys})),
-            table.c.window_start_us.in_(sorted({key.window_start_us for key in keys})),
-        )
-        .order_by(table.c.budget_number, table.c.window_start_us)
-        .with_for_update()
+        statements.balances(),
+        {
+            "numbers": sorted({key.budget_number for key in keys}),
+            "starts_us": sorted({key.window_start_us for key in keys}),
+        },
     )
     return {
         BalanceKey(number, start): Balance(settled, reserved, revision)
@@ -179,16 +155,8 @@ def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[Balance
 def _entries(connection: Connection, entry_ids: set[str], owner_ids: set[str]) -> list[Entry]:
     if not entry_ids and not owner_ids:
         return []
-    table = schema.entry
     rows = connection.execute(
-        select(table)
-        .where(
-            or_(
-                table.c.entry_id.in_(sorted(entry_ids)),
-                table.c.owner_id.in_(sorted(owner_ids)),
-            )
-        )
-        .order_by(table.c.entry_no)
+        statements.entries(), {"ids": sorted(entry_ids), "owners": sorted(owner_ids)}
     ).mappings()
     return [from_entry_row(row) for row in rows]
 
@@ -196,14 +164,11 @@ def _entries(connection: Connection, entry_ids: set[str], owner_ids: set[str]) -
 def _counted(connection: Connection, requests: set[tuple[str, str]]) -> list[tuple[str, str]]:
     if not requests:
         return []
-    table = schema.entry
     rows = connection.execute(
-        select(table.c.tenant, table.c.request_id)
-        .distinct()
-        .where(
-            table.c.tenant.in_(sorted({tenant for tenant, _ in requests})),
-            table.c.request_id.in_(sorted({request_id for _, request_id in requests})),
-            table.c.counts_request,
-        )
+        statements.counted_requests(),
+        {
+            "tenants": sorted({tenant for tenant, _ in requests}),
+            "requests": sorted({request_id for _, request_id in requests}),
+        },
     )
     return [(tenant, request_id) for tenant, request_id in rows]

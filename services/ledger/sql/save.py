@@ -1,11 +1,10 @@
 """Writes what a transaction changed, in a fixed number of statements."""
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection
 
 from services.ledger.rules.books import Changes
-from services.ledger.sql import schema
+from services.ledger.sql import schema, statements
 from services.ledger.sql.database import RevisionConflict
-from services.ledger.sql.dialect import upsert
 from services.ledger.sql.rows import (
     to_entry_row,
     to_hold_row,
@@ -23,7 +22,7 @@ def save(connection: Connection, changes: Changes) -> None:
         )
     if changes.changed_holds:
         connection.execute(
-            schema.hold.update().where(schema.hold.c.hold_id == bindparam("the_hold")),
+            statements.resolve_hold(),
             [
                 {"the_hold": hold.hold_id, **to_resolution(hold)}
                 for hold in changes.changed_holds.values()
@@ -44,29 +43,14 @@ def save(connection: Connection, changes: Changes) -> None:
 def _save_rollups(connection: Connection, changes: Changes) -> None:
     if not changes.rollups:
         return
-    table = schema.rollup_hour
-    insert = upsert(connection, table)
-    statement = insert.on_conflict_do_update(
-        index_elements=list(table.primary_key),
-        set_={name: table.c[name] + insert.excluded[name] for name in schema.SUM_COLUMNS},
-    )
     rows = [to_rollup_row(key, sums) for key, sums in sorted(changes.rollups.items())]
-    connection.execute(statement, rows)
+    connection.execute(statements.add_to_rollup(connection.dialect.name), rows)
 
 
 def _save_balances(connection: Connection, changes: Changes) -> None:
     """The second guard beside the lock: a row is written over the revision that was read only."""
     if not changes.balances:
         return
-    table = schema.balance
-    insert = upsert(connection, table)
-    statement = insert.on_conflict_do_update(
-        index_elements=list(table.primary_key),
-        set_={
-            name: insert.excluded[name] for name in ("settled_nanos", "reserved_nanos", "revision")
-        },
-        where=table.c.revision == insert.excluded.revision - 1,
-    ).returning(table.c.budget_number)
     rows = [
         {
             "budget_number": key.budget_number,
@@ -77,6 +61,6 @@ def _save_balances(connection: Connection, changes: Changes) -> None:
         }
         for key, balance in sorted(changes.balances.items())
     ]
-    written = connection.execute(statement, rows).all()
+    written = connection.execute(statements.write_balance(connection.dialect.name), rows).all()
     if len(written) != len(rows):
         raise RevisionConflict

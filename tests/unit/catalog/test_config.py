@@ -273,3 +273,14 @@ def test_the_built_in_fleet_is_sound() -> None:
     assert config.baseline_model == "gpt-5.4"
     assert {"gpt-5.4", "gpt-5.4-mini", "gpt-4o-mini", "claude-sonnet-4-6"} == config.models.keys()
     assert {model.upstream_model for model in config.models.values()} == {"smollm2"}
+
+
+def test_a_providers_name_fits_the_books() -> None:
+    """What a row cannot hold could not be booked."""
+    name = "p" * 129
+    text = (
+        f"providers: {{{name}: {{base_url: 'http://h/v1'}}}}\nmodels: {{m: {{provider: {name}}}}}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    assert any("128 bytes" in problem for problem in caught.value.problems)

@@ -160,6 +160,25 @@ async def test_missing_usage_is_counted_and_marked(house):
     assert (usage.input_tokens, usage.output_tokens) == (10, 2)
 
 
+async def test_usage_of_nothing_is_no_usage(house):
+    """A provider that reports zeros for an answer is not believed."""
+    house.provider.script = [chat_pb2.TokenUsage()]
+    summary = (await house.complete()).summary
+    assert summary.usage_source == entry_pb2.USAGE_SOURCE_COUNTED
+    assert summary.usage.output_tokens == 2
+
+
+async def test_a_chain_makes_no_more_tries_than_a_settlement_takes(house):
+    """Ten models, two tries each: the sixteenth try is the last, and all are on the books."""
+    house.services.models = ["cheap", "dear"] * 5
+    house.provider.script = [unavailable() for _ in range(20)]
+    with pytest.raises(ProviderFailed) as caught:
+        await house.complete()
+    await house.books.drain()
+    assert caught.value.attempt_count == 16
+    assert len(house.services.asked["release"][0].attempts) == 16
+
+
 async def test_missing_usage_and_no_tokenizer_is_still_not_0(house):
     """The upper bound is charged when even the count fails."""
     house.provider.script = [None]

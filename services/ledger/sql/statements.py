@@ -1,0 +1,135 @@
+"""The statements of a transaction, each built once.
+
+Building an expression and its cache key costs SQLAlchemy more than SQLite needs to run it; a
+transaction has ten of them.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, Update, and_, bindparam, literal_column, or_, select
+
+from services.ledger.rules.values import HoldState
+from services.ledger.sql import schema
+from services.ledger.sql.dialect import upsert
+
+
+def _any_of(name: str) -> Any:
+    return bindparam(name, expanding=True)
+
+
+@cache
+def lapsed_holds() -> Select[Any]:
+    """Pending holds whose time is up at `now_us`, the oldest first, at most `rows_max`."""
+    # Written out, not bound: only so can every planner see the condition of the partial index.
+    pending = schema.hold.c.state == literal_column(str(int(HoldState.PENDING)))
+    return (
+        select(schema.hold)
+        .where(pending, schema.hold.c.expire_us <= bindparam("now_us"))
+        .order_by(schema.hold.c.expire_us)
+        .limit(bindparam("rows_max"))
+        # Who holds the lock resolves it now and will have given its money back: see load_balances.
+        .with_for_update(skip_locked=True)
+    )
+
+
+@cache
+def holds_by_id() -> Select[Any]:
+    """Holds of `ids`, locked in their order."""
+    return (
+        select(schema.hold)
+        .where(schema.hold.c.hold_id.in_(_any_of("ids")))
+        .order_by(schema.hold.c.hold_id)
+        .with_for_update()
+    )
+
+
+@cache
+def lines_by_owner() -> Select[Any]:
+    """Lines of the holds and records `ids`."""
+    return (
+        select(schema.budget_line)
+        .where(schema.budget_line.c.owner_id.in_(_any_of("ids")))
+        .order_by(schema.budget_line.c.budget_number)
+    )
+
+
+@cache
+def budgets() -> Select[Any]:
+    """Live budgets of `scopes`, and those of `numbers` whether live or not."""
+    table = schema.budget
+    live = and_(table.c.scope_key.in_(_any_of("scopes")), table.c.delete_us.is_(None))
+    return select(table).where(or_(live, table.c.number.in_(_any_of("numbers"))))
+
+
+@cache
+def balances() -> Select[Any]:
+    """Balances of `numbers` in the windows `starts_us`, locked in the order of their keys."""
+    table = schema.balance
+    return (
+        select(table)
+        .where(
+            # A little more than asked for when budgets differ in their windows; never less.
+            table.c.budget_number.in_(_any_of("numbers")),
+            table.c.window_start_us.in_(_any_of("starts_us")),
+        )
+        .order_by(table.c.budget_number, table.c.window_start_us)
+        .with_for_update()
+    )
+
+
+@cache
+def entries() -> Select[Any]:
+    """Rows of `ids`, and all rows of the holds `owners`."""
+    table = schema.entry
+    named = table.c.entry_id.in_(_any_of("ids"))
+    return (
+        select(table)
+        .where(or_(named, table.c.owner_id.in_(_any_of("owners"))))
+        .order_by(table.c.entry_no)
+    )
+
+
+@cache
+def counted_requests() -> Select[Any]:
+    """Which of `requests` of `tenants` are counted already."""
+    table = schema.entry
+    return (
+        select(table.c.tenant, table.c.request_id)
+        .distinct()
+        .where(
+            table.c.tenant.in_(_any_of("tenants")),
+            table.c.request_id.in_(_any_of("requests")),
+            table.c.counts_request,
+        )
+    )
+
+
+@cache
+def resolve_hold() -> Update:
+    """Writes the resolution of `the_hold`."""
+    return schema.hold.update().where(schema.hold.c.hold_id == bindparam("the_hold"))
+
+
+@cache
+def add_to_rollup(dialect: str) -> Any:
+    """Adds sums to their hour's row."""
+    table = schema.rollup_hour
+    insert = upsert(dialect, table)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={name: table.c[name] + insert.excluded[name] for name in schema.SUM_COLUMNS},
+    )
+
+
+@cache
+def write_balance(dialect: str) -> Any:
+    """Writes a balance over the revision that was read, and over no other."""
+    table = schema.balance
+    insert = upsert(dialect, table)
+    columns = ("settled_nanos", "reserved_nanos", "revision")
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={name: insert.excluded[name] for name in columns},
+        where=table.c.revision == insert.excluded.revision - 1,
+    ).returning(table.c.budget_number)
