@@ -54,12 +54,14 @@ class _Head:
     trees: Trees | None
 
     def predict(self, rows: Floats) -> Floats:
-        # Trees beat the line once there are labels for them; before that the line is the better.
-        if self.trees is not None:
-            return self.mean + self.trees.predict(rows)
-        if self.line is not None:
-            return self.line.predict(rows)[:, 0]
-        return np.full(len(rows), self.mean, dtype=np.float32)
+        if self.line is None:
+            return np.full(len(rows), self.mean, dtype=np.float32)
+        line = self.line.predict(rows)[:, 0]
+        if self.trees is None:
+            return line
+        # Trees know the better once there are labels for them; the line steadies them.
+        both = (line + 2 * (self.mean + self.trees.predict(rows))) / 3
+        return both.astype(np.float32)
 
 
 class Learner:
