@@ -5,11 +5,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTOS := $(shell find protos -name '*.proto')
 UPSTREAM ?= local
+DATA ?=
+ESCALATION ?=
 
-.PHONY: help setup demo run test test-fast lint protos lock bench clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router clean
 
 help: ## list the targets, a line each
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready gen/.ready ## make .venv from the hash-locked requirements, build the contracts
 
@@ -52,6 +54,9 @@ lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near
 
 bench: setup ## measure hops on this machine
 	$(BIN)/python -m bench.hops
+
+bench-router: setup ## measure the router's choices on the outcomes in DATA (and ESCALATION)
+	$(BIN)/python -m bench.router $(DATA) $(if $(ESCALATION),--escalation $(ESCALATION))
 
 lock: .venv/.ready ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock

@@ -71,7 +71,7 @@ class EscalationConfig(Section):
 class PolicyConfig(Section):
     """A policy and what it needs."""
 
-    policy: RoutingPolicy = RoutingPolicy.TARGET
+    policy: RoutingPolicy = RoutingPolicy.CHEAPEST_CAPABLE
     """How one of the models that can answer is picked."""
     target: TargetConfig = TargetConfig()
     """For `target`."""

@@ -10,11 +10,18 @@ from cli import budget, chat, config_file, key, models, report, trace, up
 from cli.problems import EXIT_CODES_HELP
 
 SINGLE_COMMANDS = (up, chat, report, models, trace)
-DEMO_HELP = "Run a support chatbot's day through a fleet and print what it saved."
+# Command -> where it is and what it is for. Loaded when called: they bring much along.
+LAZY = {
+    "demo": ("cli.demo", "Run a support chatbot's day through a fleet and print what it saved."),
+    "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
+    "prices": ("cli.prices", "Show what other prices would have changed."),
+    "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
+    "eval": ("cli.eval_router", "Judge the fleet's choices on labelled data."),
+}
 
 
 def build(arguments: Sequence[str] = ()) -> typer.Typer:
-    """The command line. The demo's parts are loaded only when `arguments` begin with it."""
+    """The command line. What is LAZY is loaded only when `arguments` begin with it."""
     app = typer.Typer(
         name="spendgate",
         help="Spendgate: every LLM call counted, cached, routed, budgeted and explained.",
@@ -22,16 +29,17 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    for module in SINGLE_COMMANDS:
-        name = module.__name__.rpartition(".")[2]
-        app.command(name, epilog=module.EPILOG)(getattr(module, name))
+    for single in SINGLE_COMMANDS:
+        name = single.__name__.rpartition(".")[2]
+        app.command(name, epilog=single.EPILOG)(getattr(single, name))
     app.add_typer(budget.app, name="budget")
     app.add_typer(key.app, name="key")
     app.add_typer(config_file.app, name="config")
-    if arguments[:1] == ["demo"]:
-        importlib.import_module("cli.demo").register(app)
-    else:
-        app.command("demo", help=DEMO_HELP)(_demo_is_elsewhere)
+    for name, (module, purpose) in LAZY.items():
+        if arguments[:1] == [name]:
+            importlib.import_module(module).register(app)
+        else:
+            app.command(name, help=purpose)(_loaded_when_called)
     return app
 
 
@@ -40,8 +48,8 @@ def run() -> None:
     build(sys.argv[1:])()
 
 
-def _demo_is_elsewhere() -> None:
-    """Stands in the list of commands; the real one is mounted when it is called."""
+def _loaded_when_called() -> None:
+    """Stands in the list of commands for one of LAZY."""
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ class Services(Protocol):
         """The model to call."""
         ...
 
+    async def report_outcome(self, item: router_pb.Outcome, deadline: Deadline) -> None:
+        """How a call ended, for the router to learn from."""
+        ...
+
     async def reserve(self, item: ledger_pb.ReserveItem, deadline: Deadline) -> hold_pb2.Hold:
         """Money set aside."""
         ...

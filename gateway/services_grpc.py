@@ -41,6 +41,9 @@ class GrpcServices:
         self._lookup = BatchHop(caches, to_cache.Lookup, cache_pb.LookupRequest)
         self._store = BatchHop(caches, to_cache.Store, cache_pb.StoreRequest)
         self._route = BatchHop(self._routes, self._router.Route, router_pb.RouteRequest)
+        self._outcome = BatchHop(
+            self._routes, self._router.ReportOutcome, router_pb.ReportOutcomeRequest
+        )
         self._reserve = BatchHop(self._books, self._ledger.Reserve, ledger_pb.ReserveRequest)
         self._settle = BatchHop(self._books, self._ledger.Settle, ledger_pb.SettleRequest)
         self._release = BatchHop(self._books, self._ledger.Release, ledger_pb.ReleaseRequest)
@@ -71,6 +74,10 @@ class GrpcServices:
         """The model to call."""
         decision: router_pb.Decision = await self._route.call(item, deadline)
         return decision
+
+    async def report_outcome(self, item: router_pb.Outcome, deadline: Deadline) -> None:
+        """How a call ended, for the router to learn from."""
+        await self._outcome.call(item, deadline)
 
     async def reserve(self, item: ledger_pb.ReserveItem, deadline: Deadline) -> hold_pb2.Hold:
         """Money set aside."""
@@ -120,6 +127,7 @@ class GrpcServices:
             self._lookup,
             self._store,
             self._route,
+            self._outcome,
             self._reserve,
             self._settle,
             self._release,

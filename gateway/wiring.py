@@ -29,6 +29,7 @@ from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.outcomes import Outcomes, not_carried_out
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
@@ -37,8 +38,8 @@ from gateway.settings import GatewaySettings
 HTTP_OFF = "off"
 
 
-class ProviderUnusable(Exception):
-    """A configured provider lacks what its variables should hold. Names variables only."""
+class SetupProblem(Exception):
+    """The fleet file asks for what cannot be had here. Names keys and variables, no values."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -58,9 +59,11 @@ class HttpAddressTaken(Exception):
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """The gateway's room: the saga, its edges, the outbox with its relay.
 
-    Raises: catalog.config.ConfigError; ProviderUnusable; OutboxLocked; HttpAddressTaken; OSError.
+    Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; HttpAddressTaken; OSError.
     """
     fleet = load_fleet(settings.config)
+    if problems := not_carried_out(fleet.config.routing):
+        raise SetupProblem(problems)
     outbox_part = outfit.health.part("outbox")
     session = open_session()
     providers = make_providers(fleet, session, os.environ)
@@ -134,7 +137,7 @@ async def _open_http(
 def make_providers(
     fleet: Fleet, session: aiohttp.ClientSession, environ: Mapping[str, str]
 ) -> dict[str, Provider]:
-    """Every configured provider, by name. Raises: ProviderUnusable with every problem."""
+    """Every configured provider, by name. Raises: SetupProblem with every problem."""
     timeouts = fleet.config.timeouts
     problems: list[str] = []
     providers: dict[str, Provider] = {}
@@ -159,7 +162,7 @@ def make_providers(
             now=time.time,
         )
     if problems:
-        raise ProviderUnusable(problems)
+        raise SetupProblem(problems)
     return providers
 
 
@@ -185,6 +188,8 @@ def _door(
     books: Books,
     providers: Mapping[str, Provider],
 ) -> Completer:
+    outcomes = Outcomes(services, books, fleet.config.routing)
+
     def new_id() -> str:
         return str(uuid.uuid4())
 
@@ -202,7 +207,14 @@ def _door(
                 seconds_max=settings.identity_seconds_max,
                 count_max=settings.identities_max,
             ),
-            steps=Steps(services, books, fleet, settings, new_id),
+            steps=Steps(
+                services,
+                books,
+                fleet=fleet,
+                settings=settings,
+                outcomes=outcomes,
+                new_id=new_id,
+            ),
             caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
             answers=Answers(services, books, fleet, new_id=new_id, now=now),
             telemetry=outfit.telemetry,

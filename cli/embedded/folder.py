@@ -73,6 +73,11 @@ class Folder:
         return self.path / "outbox"
 
     @property
+    def outcomes(self) -> Path:
+        """What the router has learned from."""
+        return self.path / "outcomes.jsonl"
+
+    @property
     def redis(self) -> Path:
         """The private redis-server's own."""
         return self.path / "redis"

@@ -1,8 +1,8 @@
 """The saga's steps up to the provider: count and look up, route, set money aside."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from google.protobuf import duration_pb2
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -24,6 +24,7 @@ from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
 from gateway.saga.hold import OwnedHold, held
+from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
@@ -40,14 +41,17 @@ class Steps:
         self,
         services: Services,
         books: Books,
+        *,
         fleet: Fleet,
         settings: GatewaySettings,
+        outcomes: Outcomes,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
         self._books = books
         self._fleet = fleet
         self._settings = settings
+        self._outcomes = outcomes
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
@@ -92,6 +96,10 @@ class Steps:
             needs=needs_of(ask.prompt),
             choice_count=sampling.choice_count or 1,
         )
+        if self._outcomes.learns_from(ask):
+            item.text = routing_text(ask.prompt)
+            item.request_id = ask.request_id
+            item.json_wanted = bool(ask.prompt.response_format_json)
         if ask.cost_max_nanos is not None:
             item.cost_max_nanos = ask.cost_max_nanos
         try:
@@ -107,8 +115,10 @@ class Steps:
         reason = router_pb.RouteReason.Name(decision.reason).removeprefix("ROUTE_REASON_")
         ask.span.set_attribute(names.ROUTE_REASON, reason)
 
-    def hold(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
-        """The money for the dearest candidate, held while the block runs."""
+    @asynccontextmanager
+    async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
+        """The money for the dearest candidate, held while the block runs; at its end the router
+        hears how the calls ended."""
         seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
         candidates = (ask.decision.chosen, *ask.decision.fallbacks)
         item = ledger_pb.ReserveItem(
@@ -121,7 +131,11 @@ class Steps:
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
         )
-        return held(ask, self._services, self._books, item)
+        async with held(ask, self._services, self._books, item) as owned:
+            try:
+                yield owned
+            finally:
+                self._outcomes.tell(ask, owned.attempts)
 
     async def _look_up(self, ask: Ask) -> cache_pb.Finding:
         if ask.cache_mode == pb.CACHE_MODE_OFF:

@@ -18,6 +18,7 @@ from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.outcomes import Outcomes
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -38,12 +39,13 @@ IDENTITY = Identity(tenant="acme", key_id="k1")
 class House:
     """The saga and all that it stands on."""
 
-    def __init__(self) -> None:
+    def __init__(self, routing: str = "") -> None:
+        """`routing` is added to the fleet file."""
         self.services = FakeServices()
         self.provider = FakeProvider()
         self.outbox = MemoryOutbox()
         numbers = itertools.count(1)
-        fleet = Fleet.of(parse_config(FLEET_FILE))
+        fleet = Fleet.of(parse_config(FLEET_FILE + routing))
         settings = GatewaySettings(
             tokenizer_address="x",
             cache_address="x",
@@ -73,7 +75,14 @@ class House:
                 services=self.services,
                 books=self.books,
                 keys=Keys(self.services, seconds_max=10, count_max=100),
-                steps=Steps(self.services, self.books, fleet, settings, new_id),
+                steps=Steps(
+                    self.services,
+                    self.books,
+                    fleet=fleet,
+                    settings=settings,
+                    outcomes=Outcomes(self.services, self.books, fleet.config.routing),
+                    new_id=new_id,
+                ),
                 caller=caller,
                 answers=answers,
                 telemetry=telemetry,

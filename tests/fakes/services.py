@@ -93,6 +93,9 @@ class FakeServices:
             baseline_model="dear",
         )
 
+    async def report_outcome(self, item, deadline):
+        await self._note("report_outcome", item, deadline)
+
     async def reserve(self, item, deadline):
         await self._note("reserve", item, deadline)
         return hold_pb2.Hold(

@@ -19,6 +19,7 @@ models:
   large: {provider: p, price: {input_usd_per_million: 10, output_usd_per_million: 10}}
   gone: {provider: p, retire_date: 2026-01-01}
 baseline_model: large
+routing: {policy: target}
 """
 
 

@@ -23,6 +23,7 @@ models:
   large: {provider: p, price: {input_usd_per_million: 10, output_usd_per_million: 10}}
 baseline_model: large
 routing:
+  policy: target
   target: {quality_percent_min: 80}
   escalation: {cheap: [small], strong: large}
   learning: {shadow_percent: 10}

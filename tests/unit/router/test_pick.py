@@ -64,7 +64,7 @@ def told(**estimates: tuple[float, float]) -> Advice:
 
 
 def chosen(routing: dict[str, Any], advice: Advice | None = None, **want: Any) -> Decision:
-    return choose(fleet(routing), Want("auto", 1_000, **want), NOW, advice)
+    return choose(fleet({"policy": "target"} | routing), Want("auto", 1_000, **want), NOW, advice)
 
 
 def test_target_takes_the_cheapest_that_is_sure_to_be_good_enough() -> None:
