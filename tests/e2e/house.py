@@ -64,8 +64,10 @@ SCRIPTED_LINE = """
 class House:
     """Five services, Redis, a provider, a trace sink."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, routing: str = "") -> None:
+        """`routing` is added to the fleet file."""
         self.folder = folder
+        self._routing = routing
         self.upstream = OpenAIUpstream()
         self.sink = OtlpSink()
         self.ports = {name: _free_port() for name in (*SERVICES, "gateway", "http")}
@@ -82,7 +84,7 @@ class House:
         await enter(self._group)
         scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
         fleet_file = FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
-        (self.folder / "fleet.yaml").write_text(fleet_file)
+        (self.folder / "fleet.yaml").write_text(fleet_file + self._routing)
         for name in (*SERVICES, "gateway"):
             await self.start(name)
         await asyncio.gather(*(self.ready(name) for name in (*SERVICES, "gateway")))
@@ -151,6 +153,8 @@ class House:
         }
         if name in ("router", "ledger", "gateway"):
             own["CONFIG"] = str(self.folder / "fleet.yaml")
+        if name == "router":
+            own["OUTCOMES_FILE"] = str(self.folder / "outcomes.jsonl")
         if name == "cache":
             own["REDIS_URL"] = self._redis_url
         if name == "ledger":
