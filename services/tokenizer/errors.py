@@ -27,6 +27,11 @@ def prompt_invalid(field: str, description: str) -> InvalidFields:
     return InvalidFields("PROMPT_INVALID", FieldViolation(field, description))
 
 
+def truncation_invalid(field: str, description: str) -> InvalidFields:
+    """What a truncation was asked to do makes no sense."""
+    return InvalidFields("TRUNCATION_INVALID", FieldViolation(field, description))
+
+
 def _text_too_large(error: TextTooLarge) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,

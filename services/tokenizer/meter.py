@@ -60,12 +60,19 @@ class Meter:
 
     def text(self, text: str, tally: Tally, bound_permille: int = 0) -> None:
         """Adds the tokens of `text`. A bound says that the text is not what the model reads."""
-        tokens = self._vocabulary.count(text, self._checkpoint)
+        tokens, bound = self.scaled(text, self.raw(text))
+        tally.add(tokens, max(bound, bound_permille))
+
+    def raw(self, text: str) -> int:
+        """Tokens of `text` in the vocabulary that the model is counted with."""
+        return self._vocabulary.count(text, self._checkpoint)
+
+    def scaled(self, text: str, raw_tokens: int) -> tuple[int, int]:
+        """(tokens as the model reads `text`, error bound in permille; 0 when exact)."""
         family = self.model.family
-        if family is not None:
-            tokens, bound = estimate(text, tokens, self.model.name, family, self._ratios)
-            bound_permille = max(bound, bound_permille)
-        tally.add(tokens, bound_permille)
+        if family is None:
+            return raw_tokens, 0
+        return estimate(text, raw_tokens, self.model.name, family, self._ratios)
 
     def word(self, word: str, tally: Tally) -> None:
         """Adds the tokens of one of a few fixed words."""

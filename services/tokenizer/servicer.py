@@ -18,6 +18,9 @@ from services.tokenizer.convert import (
     method_name,
     prepare_result,
     prepared_of,
+    truncate_result,
+    truncated_of,
+    truncation_of,
 )
 from services.tokenizer.count import count
 from services.tokenizer.errors import ERRORS
@@ -25,11 +28,14 @@ from services.tokenizer.estimate import Ratios
 from services.tokenizer.meter import Meter
 from services.tokenizer.models import model_of
 from services.tokenizer.prepare import prepare
+from services.tokenizer.texts.truncate import truncate
 from services.tokenizer.vocabulary import Checkpoint, Vocabularies
 from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 
 # A message or a piece of one takes about as long to walk over as this much text to count.
 _STEP_BYTES: Final = 256
+# A text is counted whole, in parts, and what is left of it again.
+_TRUNCATE_COUNTS: Final = 4
 
 
 class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
@@ -57,6 +63,33 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
             request.items, span_name="tokenizer.prepare", errors=ERRORS, handle=self._prepare_all
         )
         return pb.PrepareResponse(results=[prepare_result(outcome) for outcome in outcomes])
+
+    async def Truncate(  # the contract's name
+        self, request: pb.TruncateRequest, context: grpc.aio.ServicerContext
+    ) -> pb.TruncateResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.truncate", errors=ERRORS, handle=self._truncate_all
+        )
+        return pb.TruncateResponse(results=[truncate_result(outcome) for outcome in outcomes])
+
+    async def _truncate_all(
+        self, live: list[Live[pb.TruncateItem]]
+    ) -> Sequence[pb.Truncated | Exception]:
+        return await self._workers.run(
+            [
+                Job(
+                    each.item.ByteSize() * _TRUNCATE_COUNTS,
+                    each.deadline,
+                    partial(self._truncate, each.item),
+                )
+                for each in live
+            ]
+        )
+
+    def _truncate(self, item: pb.TruncateItem, checkpoint: Checkpoint) -> pb.Truncated:
+        meter = self._meter(item.model, checkpoint)
+        return truncated_of(meter.model, truncate(item.text, truncation_of(item), meter))
 
     async def _count_all(
         self, live: list[Live[pb.CountItem]]

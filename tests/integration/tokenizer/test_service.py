@@ -277,3 +277,33 @@ def test_the_process_refuses_a_wrong_vocabulary(tmp_path: Path) -> None:
     assert process.returncode == 78
     assert "tokenizer: vocabulary o200k_base: its sha256 is" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+async def test_texts_are_cut_over_the_wire(link: Link) -> None:
+    """Each item is cut as it asks; what cannot be done fails alone, with TRUNCATION_INVALID."""
+    stub = link.stub(pb_grpc.TokenizerServiceStub)
+    words = " ".join(str(number) for number in range(5000))
+
+    def item(**fields: Any) -> pb.TruncateItem:
+        return pb.TruncateItem(model="gpt-4o", text=words, **fields)
+
+    request = pb.TruncateRequest(
+        items=[
+            item(max_tokens=50),
+            item(max_tokens=50, side=pb.TRUNCATE_SIDE_TAIL),
+            item(max_tokens=-1),
+            item(max_tokens=1, side=9),
+            item(max_tokens=1, boundary=9),
+            item(max_tokens=50, side=pb.TRUNCATE_SIDE_MIDDLE, marker=" <cut> "),
+        ]
+    )
+    answer = await link.call(stub.Truncate, request, Deadline.after(60))
+    head, tail, negative, side, boundary, middle = answer.results
+    assert words.startswith(head.truncated.text)
+    assert words.endswith(tail.truncated.text)
+    assert " <cut> " in middle.truncated.text
+    assert all(each.truncated.count.tokens <= 50 for each in (head, tail, middle))
+    assert head.truncated.original.tokens > 5000
+    assert_refused(negative.error, "TRUNCATION_INVALID", ["max_tokens"])
+    assert_refused(side.error, "TRUNCATION_INVALID", ["side"])
+    assert_refused(boundary.error, "TRUNCATION_INVALID", ["boundary"])
