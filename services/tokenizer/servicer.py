@@ -25,7 +25,8 @@ from services.tokenizer.convert import (
 from services.tokenizer.count import count
 from services.tokenizer.errors import ERRORS
 from services.tokenizer.estimate import Ratios
-from services.tokenizer.meter import Meter
+from services.tokenizer.memo import Memo
+from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
 from services.tokenizer.prepare import prepare
 from services.tokenizer.texts.truncate import truncate
@@ -39,12 +40,15 @@ _TRUNCATE_COUNTS: Final = 4
 
 
 class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
-    """Counts; holds no text beyond the call."""
+    """Counts; holds no text beyond the call, only keyed hashes of what it counted."""
 
-    def __init__(self, vocabularies: Vocabularies, ratios: Ratios, workers: Workers) -> None:
+    def __init__(
+        self, vocabularies: Vocabularies, ratios: Ratios, workers: Workers, memo: Memo[Tally]
+    ) -> None:
         self._vocabularies = vocabularies
         self._ratios = ratios
         self._workers = workers
+        self._memo = memo
 
     async def Count(  # the contract's name
         self, request: pb.CountRequest, context: grpc.aio.ServicerContext
@@ -131,7 +135,9 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     def _meter(self, name: str, checkpoint: Checkpoint) -> Meter:
         limits.check_model(name)
         model = model_of(name)
-        return Meter(model, self._vocabularies[model.encoding], self._ratios, checkpoint)
+        return Meter(
+            model, self._vocabularies[model.encoding], self._ratios, checkpoint, self._memo
+        )
 
 
 def _work_bytes(item: pb.PrepareItem) -> int:
