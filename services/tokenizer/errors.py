@@ -32,6 +32,16 @@ def truncation_invalid(field: str, description: str) -> InvalidFields:
     return InvalidFields("TRUNCATION_INVALID", FieldViolation(field, description))
 
 
+def compression_invalid(field: str, description: str) -> InvalidFields:
+    """What a compression was asked to do makes no sense."""
+    return InvalidFields("COMPRESSION_INVALID", FieldViolation(field, description))
+
+
+def price_invalid(field: str, description: str) -> InvalidFields:
+    """A price is out of range."""
+    return InvalidFields("PRICE_INVALID", FieldViolation(field, description))
+
+
 def _text_too_large(error: TextTooLarge) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,

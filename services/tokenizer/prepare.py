@@ -54,7 +54,7 @@ def prepare(prompt: chat.Prompt, meter: Meter) -> Segments:
             tally = segments.history
         else:
             tally = segments.new
-        tally.include(_message(message, meter))
+        tally.include(message_tally(message, meter))
     if prompt.tools or prompt.response_format_json:
         segments.tools.include(_tools(prompt, meter))
     rules = meter.model.chat
@@ -73,7 +73,7 @@ def _new_from(prompt: chat.Prompt) -> int:
     return 0
 
 
-def _message(message: chat.Message, meter: Meter) -> Tally:
+def message_tally(message: chat.Message, meter: Meter) -> Tally:
     """One message; one that was seen before costs a hash."""
     return meter.remembered(
         message.SerializePartialToString(),

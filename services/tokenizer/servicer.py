@@ -12,6 +12,8 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
 from chassis import names
 from chassis.batch import Live, answer_batch
 from services.tokenizer import limits
+from services.tokenizer.compress.compress import compress
+from services.tokenizer.compress.convert import compress_result, compressed_of, options_of
 from services.tokenizer.convert import (
     count_of,
     count_result,
@@ -37,6 +39,8 @@ from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 _STEP_BYTES: Final = 256
 # A text is counted whole, in parts, and what is left of it again.
 _TRUNCATE_COUNTS: Final = 4
+# Each rule reads a text and has it counted.
+_COMPRESS_COUNTS: Final = 16
 
 
 class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
@@ -94,6 +98,34 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     def _truncate(self, item: pb.TruncateItem, checkpoint: Checkpoint) -> pb.Truncated:
         meter = self._meter(item.model, checkpoint)
         return truncated_of(meter.model, truncate(item.text, truncation_of(item), meter))
+
+    async def Compress(  # the contract's name
+        self, request: pb.CompressRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CompressResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.compress", errors=ERRORS, handle=self._compress_all
+        )
+        return pb.CompressResponse(results=[compress_result(outcome) for outcome in outcomes])
+
+    async def _compress_all(
+        self, live: list[Live[pb.CompressItem]]
+    ) -> Sequence[pb.Compressed | Exception]:
+        return await self._workers.run(
+            [
+                Job(
+                    each.item.ByteSize() * _COMPRESS_COUNTS,
+                    each.deadline,
+                    partial(self._compress, each.item),
+                )
+                for each in live
+            ]
+        )
+
+    def _compress(self, item: pb.CompressItem, checkpoint: Checkpoint) -> pb.Compressed:
+        meter = self._meter(item.model, checkpoint)
+        done = compress(item.messages, options_of(item), meter)
+        return compressed_of(meter.model, done, item.price)
 
     async def _count_all(
         self, live: list[Live[pb.CountItem]]

@@ -307,3 +307,37 @@ async def test_texts_are_cut_over_the_wire(link: Link) -> None:
     assert_refused(negative.error, "TRUNCATION_INVALID", ["max_tokens"])
     assert_refused(side.error, "TRUNCATION_INVALID", ["side"])
     assert_refused(boundary.error, "TRUNCATION_INVALID", ["boundary"])
+
+
+async def test_a_conversation_is_compressed_over_the_wire(link: Link) -> None:
+    """Tokens before and after, each rule's share and the money; bad wishes fail alone."""
+    stub = link.stub(pb_grpc.TokenizerServiceStub)
+    messages = [
+        chat.Message(role=chat.ROLE_USER, content="go"),
+        chat.Message(role=chat.ROLE_TOOL, tool_call_id="1", content='{"a":   [1,   2,\n\n\n 3]}'),
+    ]
+
+    def item(**fields: Any) -> pb.CompressItem:
+        return pb.CompressItem(model="gpt-4o", messages=messages, **fields)
+
+    price = pb.TokenPrice(input_picos=2_500_000, cached_input_picos=1_250_000)
+    request = pb.CompressRequest(
+        items=[
+            item(price=price),
+            item(rules=[pb.COMPRESS_RULE_UNSPECIFIED]),
+            item(price=pb.TokenPrice(input_picos=-1)),
+            item(rules=[pb.COMPRESS_RULE_EXTRACT]),
+        ]
+    )
+    answer = await link.call(stub.Compress, request, Deadline.after(60))
+    done = answer.results[0].compressed
+    assert done.messages[1].content == '{"a":[1,2,3]}'
+    saved = done.original.tokens - done.count.tokens
+    assert saved > 0
+    assert [(each.rule, each.message, each.tokens) for each in done.removals] == [
+        (pb.COMPRESS_RULE_JSON, 1, saved)
+    ]
+    assert (done.saved_nanos, done.saved_cached_nanos) == (saved * 2500, saved * 1250)
+    assert_refused(answer.results[1].error, "COMPRESSION_INVALID", ["rules"])
+    assert_refused(answer.results[2].error, "PRICE_INVALID", ["price.input_picos"])
+    assert_refused(answer.results[3].error, "COMPRESSION_INVALID", ["keep_permille"])
