@@ -14,6 +14,8 @@ from chassis.batch import Live, answer_batch
 from services.tokenizer import limits
 from services.tokenizer.compress.compress import compress
 from services.tokenizer.compress.convert import compress_result, compressed_of, options_of
+from services.tokenizer.context.convert import fit_result, fitted_of, wish_of
+from services.tokenizer.context.fit import fit
 from services.tokenizer.convert import (
     count_of,
     count_result,
@@ -39,6 +41,8 @@ from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 _STEP_BYTES: Final = 256
 # A text is counted whole, in parts, and what is left of it again.
 _TRUNCATE_COUNTS: Final = 4
+# Each message is counted, and what is cut is searched for facts.
+_FIT_COUNTS: Final = 4
 # Each rule reads a text and has it counted.
 _COMPRESS_COUNTS: Final = 16
 
@@ -126,6 +130,32 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         meter = self._meter(item.model, checkpoint)
         done = compress(item.messages, options_of(item), meter)
         return compressed_of(meter.model, done, item.price)
+
+    async def FitContext(  # the contract's name
+        self, request: pb.FitContextRequest, context: grpc.aio.ServicerContext
+    ) -> pb.FitContextResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.fit_context", errors=ERRORS, handle=self._fit_all
+        )
+        return pb.FitContextResponse(results=[fit_result(outcome) for outcome in outcomes])
+
+    async def _fit_all(
+        self, live: list[Live[pb.FitContextItem]]
+    ) -> Sequence[pb.FittedContext | Exception]:
+        return await self._workers.run(
+            [
+                Job(
+                    each.item.ByteSize() * _FIT_COUNTS, each.deadline, partial(self._fit, each.item)
+                )
+                for each in live
+            ]
+        )
+
+    def _fit(self, item: pb.FitContextItem, checkpoint: Checkpoint) -> pb.FittedContext:
+        meter = self._meter(item.model, checkpoint)
+        wish, shape = wish_of(item)
+        return fitted_of(meter.model, fit(item.messages, wish, shape, meter))
 
     async def _count_all(
         self, live: list[Live[pb.CountItem]]

@@ -341,3 +341,40 @@ async def test_a_conversation_is_compressed_over_the_wire(link: Link) -> None:
     assert_refused(answer.results[1].error, "COMPRESSION_INVALID", ["rules"])
     assert_refused(answer.results[2].error, "PRICE_INVALID", ["price.input_picos"])
     assert_refused(answer.results[3].error, "COMPRESSION_INVALID", ["keep_permille"])
+
+
+async def test_a_context_is_fitted_over_the_wire(link: Link) -> None:
+    """The messages, their segments, the decision in words; bad wishes fail alone."""
+    stub = link.stub(pb_grpc.TokenizerServiceStub)
+    messages = [
+        chat.Message(role=role, content=f"{place} words " * 50)
+        for place in range(10)
+        for role in (chat.ROLE_USER, chat.ROLE_ASSISTANT)
+    ]
+
+    def item(**fields: Any) -> pb.FitContextItem:
+        return pb.FitContextItem(model="gpt-4o", messages=messages, **fields)
+
+    price = pb.TokenPrice(input_picos=2_500_000)
+    request = pb.FitContextRequest(
+        items=[
+            item(price=price, budget_tokens=1000),
+            item(policy=pb.CONTEXT_POLICY_APPEND_ONLY),
+            item(policy=9),
+            item(idle_seconds=-1),
+            item(window_tokens=100),
+        ]
+    )
+    answer = await link.call(stub.FitContext, request, Deadline.after(60))
+    cut, whole = answer.results[0].fitted, answer.results[1].fitted
+    assert cut.decision == pb.CONTEXT_DECISION_CUT_BREAK_EVEN
+    assert cut.arithmetic.startswith("cut because it pays")
+    assert cut.messages[-1] == messages[-1]
+    assert cut.count.tokens == (
+        cut.system_tokens + cut.memory_tokens + cut.history_tokens + cut.new_tokens
+    )
+    assert messages[cut.cut_from_message] in cut.messages
+    assert list(whole.messages) == messages
+    assert_refused(answer.results[2].error, "CONTEXT_INVALID", ["policy"])
+    assert_refused(answer.results[3].error, "CONTEXT_INVALID", ["idle_seconds"])
+    assert_refused(answer.results[4].error, "CONTEXT_TOO_LARGE", ["messages"])
