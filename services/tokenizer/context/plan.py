@@ -95,7 +95,11 @@ class CannotFit(Exception):
 def plan(policy: Policy, talk: Talk, shape: Shape, budget_tokens: int) -> Plan:
     """Decides for this turn. Raises: CannotFit."""
     total = _total(talk, talk.cut)
-    target = _cut_to(talk, budget_tokens // 2)
+    tokens_kept = budget_tokens // 2
+    if policy is Policy.AUTO and shape.rates.cached_input_picos < shape.rates.input_picos:
+        # What is left must be long enough to be cached again, whatever the exchanges' size.
+        tokens_kept = max(tokens_kept, 2 * shape.prefix_tokens_min)
+    target = _cut_to(talk, tokens_kept)
     figures = _figures(talk, shape, target)
     if shape.window_tokens and total > shape.window_tokens:
         smaller = max(target, _cut_to(talk, shape.window_tokens))
@@ -107,7 +111,7 @@ def plan(policy: Policy, talk: Talk, shape: Shape, budget_tokens: int) -> Plan:
     if policy is Policy.APPEND_ONLY or target <= talk.cut:
         pass
     elif policy is Policy.AUTO:
-        why = _why_now(talk, shape, figures, budget_tokens // 2)
+        why = _why_now(talk, shape, figures, tokens_kept)
     elif total > budget_tokens:
         why = Why.BUDGET
     return figures if why is Why.KEPT else _cut(figures, target, why)
@@ -145,8 +149,10 @@ def _total(talk: Talk, cut: int) -> int:
 def _cut_to(talk: Talk, tokens_max: int) -> int:
     """The first exchange to keep so that all fits `tokens_max`, the last few kept anyway."""
     last = max(talk.cut, len(talk.exchanges) - EXCHANGES_KEPT_MIN)
-    cut = talk.cut
-    while cut < last and _total(talk, cut) > tokens_max:
+    cut, total = talk.cut, _total(talk, talk.cut)
+    while cut < last and total > tokens_max:
+        total -= talk.exchanges[cut]
+        total += 0 if cut else talk.memory_tokens
         cut += 1
     return cut
 
@@ -156,8 +162,10 @@ def _figures(talk: Talk, shape: Shape, target: int) -> Plan:
     total, after = _total(talk, talk.cut), _total(talk, target)
     removed = max(0, total - after)
     read = read_picos(shape, total)
-    # The newest exchange is written for the first time, cut or not.
-    again = max(0, after - talk.system_tokens - talk.exchanges[-1]) if talk.exchanges else 0
+    # Instructions stay cached where they are long enough by themselves; the newest exchange is
+    # written for the first time, cut or not.
+    stays = talk.system_tokens if talk.system_tokens >= shape.prefix_tokens_min else 0
+    again = max(0, after - stays - talk.exchanges[-1]) if talk.exchanges else 0
     rewrite = again * max(0, write_picos(shape) - read)
     saved = removed * read
     rest = talk.expected_rest_turns
@@ -168,8 +176,8 @@ def _figures(talk: Talk, shape: Shape, target: int) -> Plan:
         rewrite_picos=rewrite,
         saved_picos_a_turn=saved,
         break_even_turns=-(-rewrite // saved) if saved else 0,
-        # As many as were: what is known of a conversation is how long it has lasted.
-        expected_rest_turns=len(talk.exchanges) if rest is None else rest,
+        # Half as many as were: all that is known of a conversation is how long it has lasted.
+        expected_rest_turns=len(talk.exchanges) // 2 if rest is None else rest,
     )
 
 

@@ -49,10 +49,15 @@ def test_without_a_cache_every_cut_pays_at_once():
     assert (found.cut, found.why, found.rewrite_picos) == (1, Why.BREAK_EVEN, 0)
 
 
-def test_a_prefix_too_short_to_be_cached_is_read_at_the_full_price():
-    """Below the provider's minimum there is nothing to lose."""
-    short = Shape(GPT.rates, prefix_tokens_min=20_000)
-    assert plan(Policy.AUTO, talk(4), short, 8000).why is Why.BREAK_EVEN
+def test_a_cut_leaves_enough_to_be_cached():
+    """Twice the provider's minimum at least: below it every read would cost the full price."""
+    low = Shape(GPT.rates, prefix_tokens_min=4000)
+    assert all(plan(Policy.AUTO, talk(n), low, 8000).cut == 0 for n in range(2, 8))
+    found = next(
+        each for each in (plan(Policy.AUTO, talk(n), low, 8000) for n in range(8, 40)) if each.cut
+    )
+    assert found.why is Why.BREAK_EVEN
+    assert plan(Policy.AUTO, talk(4), Shape(FLAT.rates, prefix_tokens_min=4000), 8000).cut == 1
 
 
 def test_a_cold_cache_a_cliff_and_the_window_cut_at_once():
