@@ -13,8 +13,9 @@ from services.tokenizer.errors import context_invalid
 from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.prepare import message_tally
 
-# Of what is kept at a cut, so much may be facts or a summary: a quarter.
-MEMORY_SHARE: Final = 4
+# Of what is kept at a cut, so much may be facts or a summary. At 400 more of what is used later
+# survives than at 250, and hardly less than at 500 (docs/tokens.md).
+MEMORY_PERMILLE: Final = 400
 _MEMORY_POLICIES: Final = frozenset({Policy.AUTO, Policy.WINDOW_WITH_FACTS, Policy.SUMMARY})
 
 
@@ -65,7 +66,7 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     if cut >= len(parts) > 0:
         raise context_invalid("cut_from_message", "leaves no exchange")
     remembers = wish.policy in _MEMORY_POLICIES
-    memory_max = wish.budget_tokens // 2 // MEMORY_SHARE if remembers else 0
+    memory_max = wish.budget_tokens // 2 * MEMORY_PERMILLE // 1000 if remembers else 0
     talk = Talk(
         sum(tallies[place].tokens for place in instructions),
         [part.tokens for part in parts],
@@ -79,10 +80,12 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     kept = [place for part in parts[decided.cut :] for place in part.places]
     left_out = [messages[place] for part in parts[: decided.cut] for place in part.places]
     front = [messages[place] for place in instructions if place < begin]
+    # Of the exchanges kept only the first was there, and finished, at any cut.
+    first = [messages[place] for place in parts[decided.cut].places] if parts else []
     # Only what stood at the cut decides the memory, or it would change with every turn.
     words = ""
     if left_out and remembers:
-        words = _memory(wish.policy, left_out, front, memory_max, meter)
+        words = _memory(wish.policy, left_out, [*front, *first], memory_max, meter)
     extra = [chat.Message(role=chat.ROLE_SYSTEM, content=words)] if words else []
     new_from = parts[-1].start if parts else 0
     return Fitted(
@@ -99,7 +102,7 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
 def _memory(
     policy: Policy,
     left_out: Sequence[chat.Message],
-    front: Sequence[chat.Message],
+    kept: Sequence[chat.Message],
     tokens_max: int,
     meter: Meter,
 ) -> str:
@@ -110,7 +113,7 @@ def _memory(
 
     if policy is Policy.SUMMARY:
         return memory.summary(left_out, tokens_max, "", count)
-    return memory.facts(left_out, front, tokens_max, count)
+    return memory.facts(left_out, kept, tokens_max, count)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

@@ -41,25 +41,29 @@ def facts(
     tokens_max: int,
     count: Callable[[str], int],
 ) -> str:
-    """Ids, numbers and names of what is left out, a word of context each, newest first.
+    """Ids, numbers and names of what is left out: of what was said, then of tools' results.
 
-    What stands in `kept` anyway is not repeated. "" when nothing fits or nothing is there.
+    Newest first, those that were said with a word of context. What stands in `kept` anyway is
+    not repeated. "" when nothing fits or nothing is there.
     """
-    seen = "\n".join(text for message in kept for text in texts_of(message))
-    known: set[str] = set()
+    known = {found for message in kept for found in entities(message)}
     lines: list[str] = []
     room = tokens_max - count(FACTS_HEAD)
-    for message in reversed(left_out):
+    newest = list(reversed(left_out))
+    for message in sorted(newest, key=lambda each: each.role == chat.ROLE_TOOL):
+        spoken = message.role != chat.ROLE_TOOL
         for text in texts_of(message):
             for found in _WITH_WORD.finditer(text):
                 entity = found[1]
-                if entity in known or entity in seen:
+                if entity in known:
                     continue
                 known.add(entity)
-                room -= count(found[0] + "; ")
+                # In a tool's result the word before is a key that stands there again and again.
+                line = found[0] if spoken else entity
+                room -= count(f"; {line}")
                 if room < 0:
                     return _joined(lines)
-                lines.append(found[0])
+                lines.append(line)
     return _joined(lines)
 
 

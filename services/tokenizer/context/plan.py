@@ -6,7 +6,8 @@ tokens written to the provider's cache again and saves D reads in each later tur
     break-even turns = (C - D - S)(w - r) / (D r)
 
 with r the price of a cached read and w that of a cache write (or of plain input when dearer).
-A single cut pays when more turns than that are to come. But the conversation grows again and
+A single cut pays when more turns than that are to come; SAFETY times as many must be expected.
+But the conversation grows again and
 will be cut again, so `auto` waits as one who rents skis waits before buying them: until the
 reads that a cut would have spared have cost what the cut costs. With even growth that is the
 cheapest spacing of cuts; wherever the conversation ends, it has cost at most the price of one
@@ -22,6 +23,8 @@ from catalog.price import Rates
 
 # The last exchanges that are never left out.
 EXCHANGES_KEPT_MIN: Final = 2
+# A cut is expected to save so many times its price: how long a conversation lasts is a guess.
+SAFETY: Final = 2
 BUDGET_TOKENS_DEFAULT: Final = 32_000
 
 
@@ -123,7 +126,8 @@ def _why_now(talk: Talk, shape: Shape, figures: Plan, tokens_kept: int) -> Why:
         return Why.CLIFF
     if _is_cold(talk, shape):
         return Why.COLD_CACHE
-    pays = figures.expected_rest_turns * figures.saved_picos_a_turn >= figures.rewrite_picos
+    expected = figures.expected_rest_turns * figures.saved_picos_a_turn
+    pays = expected >= SAFETY * figures.rewrite_picos
     if pays and _rent_picos(talk, shape, tokens_kept) >= figures.rewrite_picos:
         return Why.BREAK_EVEN
     return Why.KEPT

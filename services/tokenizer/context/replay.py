@@ -14,7 +14,7 @@ from spendgate.chat.v1 import chat_pb2 as chat
 from catalog.price import ModelPrice, cost_nanos
 from catalog.usage import Usage
 from services.tokenizer.context import exchanges, memory
-from services.tokenizer.context.fit import MEMORY_SHARE
+from services.tokenizer.context.fit import MEMORY_PERMILLE
 from services.tokenizer.context.plan import Plan, Policy, Shape, Talk, Why, plan
 from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.prepare import message_tally
@@ -87,7 +87,7 @@ class _Run:
         self._price = price
         self._shape = shape
         self._budget = budget
-        self._memory_max = budget // 2 // MEMORY_SHARE if policy in _MEMORY else 0
+        self._memory_max = budget // 2 * MEMORY_PERMILLE // 1000 if policy in _MEMORY else 0
         self._cut = 0
         self._words, self._words_tokens = "", 0
         self._front_tokens, self._begin = 0, 0
@@ -153,7 +153,8 @@ class _Run:
         if self._policy is Policy.SUMMARY:
             self._words = memory.summary(gone, self._memory_max, "", recording.words)
         else:
-            self._words = memory.facts(gone, front, self._memory_max, recording.words)
+            first = [recording.messages[each] for each in recording.exchanges[self._cut].places]
+            self._words = memory.facts(gone, [*front, *first], self._memory_max, recording.words)
         self._words_tokens = recording.words(self._words)
 
     def _look_for_facts(self, place: int) -> None:
