@@ -24,7 +24,7 @@ from catalog.price import Rates
 # The last exchanges that are never left out.
 EXCHANGES_KEPT_MIN: Final = 2
 # A cut is expected to save so many times its price: how long a conversation lasts is a guess.
-SAFETY: Final = 2
+SAFETY: Final = 4
 BUDGET_TOKENS_DEFAULT: Final = 32_000
 
 

@@ -38,11 +38,11 @@ def test_auto_waits_until_re_reading_has_cost_what_a_cut_costs():
     4,500 micro-USD are reached with 1 + 2 + ... + 6 = 21 thousand tokens, not with 15: at a
     context of 10,000, which has nine exchanges.
     """
-    found = [plan(Policy.AUTO, talk(n, expected_rest_turns=6), GPT, 8000) for n in range(2, 10)]
+    found = [plan(Policy.AUTO, talk(n, expected_rest_turns=12), GPT, 8000) for n in range(2, 10)]
     assert [each.why for each in found] == [Why.KEPT] * 7 + [Why.BREAK_EVEN]
     assert found[-1].cut == 6
-    # Twice 4,500 micro-USD must be expected back, at 1,500 a turn: in six turns, not in five.
-    assert plan(Policy.AUTO, talk(9, expected_rest_turns=5), GPT, 8000).why is Why.KEPT
+    # Four times 4,500 micro-USD must be expected back, at 1,500 a turn: in 12 turns, not in 11.
+    assert plan(Policy.AUTO, talk(9, expected_rest_turns=11), GPT, 8000).why is Why.KEPT
 
 
 def test_without_a_cache_every_cut_pays_at_once():
