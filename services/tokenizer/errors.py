@@ -3,6 +3,7 @@
 import grpc
 
 from chassis.errors import ErrorStatus, ErrorTable, FieldViolation, InvalidFields
+from services.tokenizer.context.plan import CannotFit
 
 DOMAIN = "tokenizer.spendgate"
 
@@ -27,6 +28,36 @@ def prompt_invalid(field: str, description: str) -> InvalidFields:
     return InvalidFields("PROMPT_INVALID", FieldViolation(field, description))
 
 
+def truncation_invalid(field: str, description: str) -> InvalidFields:
+    """What a truncation was asked to do makes no sense."""
+    return InvalidFields("TRUNCATION_INVALID", FieldViolation(field, description))
+
+
+def compression_invalid(field: str, description: str) -> InvalidFields:
+    """What a compression was asked to do makes no sense."""
+    return InvalidFields("COMPRESSION_INVALID", FieldViolation(field, description))
+
+
+def price_invalid(field: str, description: str) -> InvalidFields:
+    """A price is out of range."""
+    return InvalidFields("PRICE_INVALID", FieldViolation(field, description))
+
+
+def context_invalid(field: str, description: str) -> InvalidFields:
+    """What FitContext was asked to do makes no sense."""
+    return InvalidFields("CONTEXT_INVALID", FieldViolation(field, description))
+
+
+def _cannot_fit(error: CannotFit) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "CONTEXT_TOO_LARGE",
+        str(error),
+        {"tokens": str(error.tokens), "windowTokens": str(error.window_tokens)},
+        violations=(FieldViolation("messages", f"cannot be under {error.tokens} tokens"),),
+    )
+
+
 def _text_too_large(error: TextTooLarge) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -37,4 +68,4 @@ def _text_too_large(error: TextTooLarge) -> ErrorStatus:
     )
 
 
-ERRORS = ErrorTable(DOMAIN, {TextTooLarge: _text_too_large})
+ERRORS = ErrorTable(DOMAIN, {TextTooLarge: _text_too_large, CannotFit: _cannot_fit})

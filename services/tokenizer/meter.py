@@ -1,8 +1,10 @@
 """Measures the parts of one prompt for one model, and adds them up."""
 
+from collections.abc import Callable
 from typing import Final
 
 from services.tokenizer.estimate import Ratios, estimate
+from services.tokenizer.memo import Memo
 from services.tokenizer.models import Model
 from services.tokenizer.vocabulary import Checkpoint, Vocabulary, no_checkpoint
 
@@ -42,9 +44,12 @@ class Tally:
 
 
 class Meter:
-    """Counts texts as one model reads them. `checkpoint` may end a long count by raising."""
+    """Counts texts as one model reads them. `checkpoint` may end a long count by raising.
 
-    __slots__ = ("_checkpoint", "_ratios", "_vocabulary", "model")
+    A `memo` must not outlive the ratios: what it holds was scaled with them.
+    """
+
+    __slots__ = ("_checkpoint", "_kind", "_memo", "_ratios", "_vocabulary", "model")
 
     def __init__(
         self,
@@ -52,20 +57,47 @@ class Meter:
         vocabulary: Vocabulary,
         ratios: Ratios,
         checkpoint: Checkpoint = no_checkpoint,
+        memo: Memo["Tally"] | None = None,
     ) -> None:
         self.model = model
         self._vocabulary = vocabulary
         self._ratios = ratios
         self._checkpoint = checkpoint
+        self._memo = memo
+        self._kind = f"{model.name}:{vocabulary.name}:{model.encoding}".encode()
 
     def text(self, text: str, tally: Tally, bound_permille: int = 0) -> None:
         """Adds the tokens of `text`. A bound says that the text is not what the model reads."""
-        tokens = self._vocabulary.count(text, self._checkpoint)
+        tokens, bound = self.scaled(text, self.raw(text))
+        tally.add(tokens, max(bound, bound_permille))
+
+    def remembered(self, content: bytes, measure: Callable[[Tally], None]) -> Tally:
+        """What `measure` adds up to for `content`, which decides it; from the memo if it can.
+
+        Raises what `measure` raises; then nothing is remembered.
+        """
+        if self._memo is None:
+            tally = Tally()
+            measure(tally)
+            return tally
+        digest = self._memo.digest(self._kind, content)
+        known = self._memo.get(digest)
+        if known is None:
+            known = Tally()
+            measure(known)
+            self._memo.put(digest, known)
+        return known
+
+    def raw(self, text: str) -> int:
+        """Tokens of `text` in the vocabulary that the model is counted with."""
+        return self._vocabulary.count(text, self._checkpoint)
+
+    def scaled(self, text: str, raw_tokens: int) -> tuple[int, int]:
+        """(tokens as the model reads `text`, error bound in permille; 0 when exact)."""
         family = self.model.family
-        if family is not None:
-            tokens, bound = estimate(text, tokens, self.model.name, family, self._ratios)
-            bound_permille = max(bound, bound_permille)
-        tally.add(tokens, bound_permille)
+        if family is None:
+            return raw_tokens, 0
+        return estimate(text, raw_tokens, self.model.name, family, self._ratios)
 
     def word(self, word: str, tally: Tally) -> None:
         """Adds the tokens of one of a few fixed words."""

@@ -54,8 +54,9 @@ def prepare(prompt: chat.Prompt, meter: Meter) -> Segments:
             tally = segments.history
         else:
             tally = segments.new
-        _measure_message(message, meter, tally)
-    measure_tools(prompt, meter, segments.tools)
+        tally.include(message_tally(message, meter))
+    if prompt.tools or prompt.response_format_json:
+        segments.tools.include(_tools(prompt, meter))
     rules = meter.model.chat
     overhead = rules.reply_tokens + rules.preamble_tokens
     if not any(message.role in _INSTRUCTIONS for message in prompt.messages):
@@ -70,6 +71,24 @@ def _new_from(prompt: chat.Prompt) -> int:
         if prompt.messages[place].role == chat.ROLE_USER:
             return place
     return 0
+
+
+def message_tally(message: chat.Message, meter: Meter) -> Tally:
+    """One message; one that was seen before costs a hash."""
+    return meter.remembered(
+        message.SerializePartialToString(),
+        lambda tally: _measure_message(message, meter, tally),
+    )
+
+
+def _tools(prompt: chat.Prompt, meter: Meter) -> Tally:
+    """The tools and the schema of the answer, as one."""
+    alone = chat.Prompt(tools=prompt.tools, response_format_json=prompt.response_format_json)
+    # A kind of its own: the bytes of a list of tools could be those of a message.
+    return meter.remembered(
+        b"\xfftools:" + alone.SerializePartialToString(),
+        lambda tally: measure_tools(prompt, meter, tally),
+    )
 
 
 def _measure_message(message: chat.Message, meter: Meter, tally: Tally) -> None:

@@ -12,33 +12,51 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
 from chassis import names
 from chassis.batch import Live, answer_batch
 from services.tokenizer import limits
+from services.tokenizer.compress.compress import compress
+from services.tokenizer.compress.convert import compress_result, compressed_of, options_of
+from services.tokenizer.context.convert import fit_result, fitted_of, wish_of
+from services.tokenizer.context.fit import fit
 from services.tokenizer.convert import (
     count_of,
     count_result,
     method_name,
     prepare_result,
     prepared_of,
+    truncate_result,
+    truncated_of,
+    truncation_of,
 )
 from services.tokenizer.count import count
 from services.tokenizer.errors import ERRORS
 from services.tokenizer.estimate import Ratios
-from services.tokenizer.meter import Meter
+from services.tokenizer.memo import Memo
+from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
 from services.tokenizer.prepare import prepare
+from services.tokenizer.texts.truncate import truncate
 from services.tokenizer.vocabulary import Checkpoint, Vocabularies
 from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 
 # A message or a piece of one takes about as long to walk over as this much text to count.
 _STEP_BYTES: Final = 256
+# A text is counted whole, in parts, and what is left of it again.
+_TRUNCATE_COUNTS: Final = 4
+# Each message is counted, and what is cut is searched for facts.
+_FIT_COUNTS: Final = 4
+# Each rule reads a text and has it counted.
+_COMPRESS_COUNTS: Final = 16
 
 
 class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
-    """Counts; holds no text beyond the call."""
+    """Counts; holds no text beyond the call, only keyed hashes of what it counted."""
 
-    def __init__(self, vocabularies: Vocabularies, ratios: Ratios, workers: Workers) -> None:
+    def __init__(
+        self, vocabularies: Vocabularies, ratios: Ratios, workers: Workers, memo: Memo[Tally]
+    ) -> None:
         self._vocabularies = vocabularies
         self._ratios = ratios
         self._workers = workers
+        self._memo = memo
 
     async def Count(  # the contract's name
         self, request: pb.CountRequest, context: grpc.aio.ServicerContext
@@ -57,6 +75,87 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
             request.items, span_name="tokenizer.prepare", errors=ERRORS, handle=self._prepare_all
         )
         return pb.PrepareResponse(results=[prepare_result(outcome) for outcome in outcomes])
+
+    async def Truncate(  # the contract's name
+        self, request: pb.TruncateRequest, context: grpc.aio.ServicerContext
+    ) -> pb.TruncateResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.truncate", errors=ERRORS, handle=self._truncate_all
+        )
+        return pb.TruncateResponse(results=[truncate_result(outcome) for outcome in outcomes])
+
+    async def _truncate_all(
+        self, live: list[Live[pb.TruncateItem]]
+    ) -> Sequence[pb.Truncated | Exception]:
+        return await self._workers.run(
+            [
+                Job(
+                    each.item.ByteSize() * _TRUNCATE_COUNTS,
+                    each.deadline,
+                    partial(self._truncate, each.item),
+                )
+                for each in live
+            ]
+        )
+
+    def _truncate(self, item: pb.TruncateItem, checkpoint: Checkpoint) -> pb.Truncated:
+        meter = self._meter(item.model, checkpoint)
+        return truncated_of(meter.model, truncate(item.text, truncation_of(item), meter))
+
+    async def Compress(  # the contract's name
+        self, request: pb.CompressRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CompressResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.compress", errors=ERRORS, handle=self._compress_all
+        )
+        return pb.CompressResponse(results=[compress_result(outcome) for outcome in outcomes])
+
+    async def _compress_all(
+        self, live: list[Live[pb.CompressItem]]
+    ) -> Sequence[pb.Compressed | Exception]:
+        return await self._workers.run(
+            [
+                Job(
+                    each.item.ByteSize() * _COMPRESS_COUNTS,
+                    each.deadline,
+                    partial(self._compress, each.item),
+                )
+                for each in live
+            ]
+        )
+
+    def _compress(self, item: pb.CompressItem, checkpoint: Checkpoint) -> pb.Compressed:
+        meter = self._meter(item.model, checkpoint)
+        done = compress(item.messages, options_of(item), meter)
+        return compressed_of(meter.model, done, item.price)
+
+    async def FitContext(  # the contract's name
+        self, request: pb.FitContextRequest, context: grpc.aio.ServicerContext
+    ) -> pb.FitContextResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items, span_name="tokenizer.fit_context", errors=ERRORS, handle=self._fit_all
+        )
+        return pb.FitContextResponse(results=[fit_result(outcome) for outcome in outcomes])
+
+    async def _fit_all(
+        self, live: list[Live[pb.FitContextItem]]
+    ) -> Sequence[pb.FittedContext | Exception]:
+        return await self._workers.run(
+            [
+                Job(
+                    each.item.ByteSize() * _FIT_COUNTS, each.deadline, partial(self._fit, each.item)
+                )
+                for each in live
+            ]
+        )
+
+    def _fit(self, item: pb.FitContextItem, checkpoint: Checkpoint) -> pb.FittedContext:
+        meter = self._meter(item.model, checkpoint)
+        wish, shape = wish_of(item)
+        return fitted_of(meter.model, fit(item.messages, wish, shape, meter))
 
     async def _count_all(
         self, live: list[Live[pb.CountItem]]
@@ -98,7 +197,9 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     def _meter(self, name: str, checkpoint: Checkpoint) -> Meter:
         limits.check_model(name)
         model = model_of(name)
-        return Meter(model, self._vocabularies[model.encoding], self._ratios, checkpoint)
+        return Meter(
+            model, self._vocabularies[model.encoding], self._ratios, checkpoint, self._memo
+        )
 
 
 def _work_bytes(item: pb.PrepareItem) -> int:

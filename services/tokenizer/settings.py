@@ -12,3 +12,6 @@ class TokenizerSettings(ServiceSettings):
 
     bulk_threads_max: Annotated[int, Field(ge=1, le=64)] = 2
     """Threads for texts over 64 KiB. More than the machine has cores helps nobody."""
+
+    memo_entries_max: Annotated[int, Field(ge=1, le=10**7)] = 50_000
+    """Messages whose counts are remembered, by a keyed hash; 1,000 take about 0.3 MB."""

@@ -1,6 +1,7 @@
 """Puts the tokenizer together."""
 
 import asyncio
+import secrets
 
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
@@ -9,6 +10,8 @@ from chassis.server import Outfit, Room
 from services.tokenizer import vocabulary
 from services.tokenizer.errors import ERRORS
 from services.tokenizer.estimate import FixedRatios
+from services.tokenizer.memo import KEY_BYTES, Memo
+from services.tokenizer.meter import Tally
 from services.tokenizer.servicer import TokenizerServicer
 from services.tokenizer.settings import TokenizerSettings
 from services.tokenizer.vocabulary import ReadRanks, VocabularyBroken
@@ -31,7 +34,8 @@ async def build(
         raise
     part.ok()
     workers = Workers(settings.bulk_threads_max)
-    servicer = TokenizerServicer(vocabularies, FixedRatios(), workers)
+    memo: Memo[Tally] = Memo(settings.memo_entries_max, secrets.token_bytes(KEY_BYTES))
+    servicer = TokenizerServicer(vocabularies, FixedRatios(), workers, memo)
     return Room(
         servicers=[(pb_grpc.add_TokenizerServiceServicer_to_server, servicer)],
         service_names=[SERVICE_NAME],

@@ -277,3 +277,104 @@ def test_the_process_refuses_a_wrong_vocabulary(tmp_path: Path) -> None:
     assert process.returncode == 78
     assert "tokenizer: vocabulary o200k_base: its sha256 is" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+async def test_texts_are_cut_over_the_wire(link: Link) -> None:
+    """Each item is cut as it asks; what cannot be done fails alone, with TRUNCATION_INVALID."""
+    stub = link.stub(pb_grpc.TokenizerServiceStub)
+    words = " ".join(str(number) for number in range(5000))
+
+    def item(**fields: Any) -> pb.TruncateItem:
+        return pb.TruncateItem(model="gpt-4o", text=words, **fields)
+
+    request = pb.TruncateRequest(
+        items=[
+            item(max_tokens=50),
+            item(max_tokens=50, side=pb.TRUNCATE_SIDE_TAIL),
+            item(max_tokens=-1),
+            item(max_tokens=1, side=9),
+            item(max_tokens=1, boundary=9),
+            item(max_tokens=50, side=pb.TRUNCATE_SIDE_MIDDLE, marker=" <cut> "),
+        ]
+    )
+    answer = await link.call(stub.Truncate, request, Deadline.after(60))
+    head, tail, negative, side, boundary, middle = answer.results
+    assert words.startswith(head.truncated.text)
+    assert words.endswith(tail.truncated.text)
+    assert " <cut> " in middle.truncated.text
+    assert all(each.truncated.count.tokens <= 50 for each in (head, tail, middle))
+    assert head.truncated.original.tokens > 5000
+    assert_refused(negative.error, "TRUNCATION_INVALID", ["max_tokens"])
+    assert_refused(side.error, "TRUNCATION_INVALID", ["side"])
+    assert_refused(boundary.error, "TRUNCATION_INVALID", ["boundary"])
+
+
+async def test_a_conversation_is_compressed_over_the_wire(link: Link) -> None:
+    """Tokens before and after, each rule's share and the money; bad wishes fail alone."""
+    stub = link.stub(pb_grpc.TokenizerServiceStub)
+    messages = [
+        chat.Message(role=chat.ROLE_USER, content="go"),
+        chat.Message(role=chat.ROLE_TOOL, tool_call_id="1", content='{"a":   [1,   2,\n\n\n 3]}'),
+    ]
+
+    def item(**fields: Any) -> pb.CompressItem:
+        return pb.CompressItem(model="gpt-4o", messages=messages, **fields)
+
+    price = pb.TokenPrice(input_picos=2_500_000, cached_input_picos=1_250_000)
+    request = pb.CompressRequest(
+        items=[
+            item(price=price),
+            item(rules=[pb.COMPRESS_RULE_UNSPECIFIED]),
+            item(price=pb.TokenPrice(input_picos=-1)),
+            item(rules=[pb.COMPRESS_RULE_EXTRACT]),
+        ]
+    )
+    answer = await link.call(stub.Compress, request, Deadline.after(60))
+    done = answer.results[0].compressed
+    assert done.messages[1].content == '{"a":[1,2,3]}'
+    saved = done.original.tokens - done.count.tokens
+    assert saved > 0
+    assert [(each.rule, each.message, each.tokens) for each in done.removals] == [
+        (pb.COMPRESS_RULE_JSON, 1, saved)
+    ]
+    assert (done.saved_nanos, done.saved_cached_nanos) == (saved * 2500, saved * 1250)
+    assert_refused(answer.results[1].error, "COMPRESSION_INVALID", ["rules"])
+    assert_refused(answer.results[2].error, "PRICE_INVALID", ["price.input_picos"])
+    assert_refused(answer.results[3].error, "COMPRESSION_INVALID", ["keep_permille"])
+
+
+async def test_a_context_is_fitted_over_the_wire(link: Link) -> None:
+    """The messages, their segments, the decision in words; bad wishes fail alone."""
+    stub = link.stub(pb_grpc.TokenizerServiceStub)
+    messages = [
+        chat.Message(role=role, content=f"{place} words " * 50)
+        for place in range(10)
+        for role in (chat.ROLE_USER, chat.ROLE_ASSISTANT)
+    ]
+
+    def item(**fields: Any) -> pb.FitContextItem:
+        return pb.FitContextItem(model="gpt-4o", messages=messages, **fields)
+
+    price = pb.TokenPrice(input_picos=2_500_000)
+    request = pb.FitContextRequest(
+        items=[
+            item(price=price, budget_tokens=1000),
+            item(policy=pb.CONTEXT_POLICY_APPEND_ONLY),
+            item(policy=9),
+            item(idle_seconds=-1),
+            item(window_tokens=100),
+        ]
+    )
+    answer = await link.call(stub.FitContext, request, Deadline.after(60))
+    cut, whole = answer.results[0].fitted, answer.results[1].fitted
+    assert cut.decision == pb.CONTEXT_DECISION_CUT_BREAK_EVEN
+    assert cut.arithmetic.startswith("cut because it pays")
+    assert cut.messages[-1] == messages[-1]
+    assert cut.count.tokens == (
+        cut.system_tokens + cut.memory_tokens + cut.history_tokens + cut.new_tokens
+    )
+    assert messages[cut.cut_from_message] in cut.messages
+    assert list(whole.messages) == messages
+    assert_refused(answer.results[2].error, "CONTEXT_INVALID", ["policy"])
+    assert_refused(answer.results[3].error, "CONTEXT_INVALID", ["idle_seconds"])
+    assert_refused(answer.results[4].error, "CONTEXT_TOO_LARGE", ["messages"])

@@ -1,0 +1,1 @@
+"""Fewer tokens for the same meaning: one rule family a file."""

@@ -1,0 +1,48 @@
+"""Rewrites that lose nothing a model reads: JSON without blanks, text without idle blanks."""
+
+import json
+
+import regex  # type: ignore[import-untyped]  # it ships no types
+
+from services.tokenizer.compress.spans import CODE, rewrite
+
+# Strings are taken whole, so that a blank in one is not one between two.
+_BLANKS_IN_JSON = regex.compile(r'("(?:[^"\\]|\\.)*+")|[ \t\r\n]++')
+_TRAILING = regex.compile(r"[ \t]++(?=\n)")
+_INNER = regex.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
+_EMPTY_LINES = regex.compile(r"\n{3,}")
+
+
+def is_json(text: str) -> bool:
+    """True for a whole text that is a JSON object or array."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def minify_json(text: str) -> str:
+    """A JSON object or array without the blanks between its parts; every literal stays as it is.
+
+    Any other text comes back unchanged.
+    """
+    return _BLANKS_IN_JSON.sub(r"\1", text) if is_json(text) else text
+
+
+def squeeze_whitespace(text: str) -> str:
+    """Blanks at line ends, runs of blanks inside lines and of empty lines go.
+
+    Indentation, code and quoted text stay; so does JSON, which has a rule of its own.
+    """
+    if is_json(text):
+        return text
+    return rewrite(text, CODE, _squeeze)
+
+
+def _squeeze(piece: str) -> str:
+    piece = _TRAILING.sub("", piece)
+    piece = _INNER.sub(" ", piece)
+    return str(_EMPTY_LINES.sub("\n\n", piece))
