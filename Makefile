@@ -8,7 +8,7 @@ UPSTREAM ?= local
 DATA ?=
 ESCALATION ?=
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: setup ## measure hops on this machine
 
 bench-router: setup ## measure the router's choices on the outcomes in DATA (and ESCALATION)
 	$(BIN)/python -m bench.router $(DATA) $(if $(ESCALATION),--escalation $(ESCALATION))
+
+bench-context: setup ## replay the conversations in DATA through every context policy
+	$(BIN)/python -m bench.context --data $(DATA)
 
 lock: .venv/.ready ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock

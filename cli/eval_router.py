@@ -154,12 +154,5 @@ def _table(result: dict[str, Any]) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `eval router`."""
-    group = typer.Typer(help="Measure Spendgate's own parts on a file.", no_args_is_help=True)
-    group.callback()(_eval)
-    group.command("router")(run)
-    app.add_typer(group, name="eval")
-
-
-def _eval() -> None:
-    """Measure Spendgate's own parts on a file."""
+    """Adds `router` to the commands of `eval`."""
+    app.command("router")(run)

@@ -6,13 +6,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import eval_router
+from cli import evals
 
 
 @pytest.fixture
 def app() -> typer.Typer:
     app = typer.Typer()
-    eval_router.register(app)
+    evals.register(app)
     return app
 
 
