@@ -1,8 +1,8 @@
 """TokenizerService: proto in, a verb, proto out."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import grpc
 from opentelemetry.trace import Span
@@ -36,6 +36,10 @@ from services.tokenizer.prepare import prepare
 from services.tokenizer.texts.truncate import truncate
 from services.tokenizer.vocabulary import Checkpoint, Vocabularies
 from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
+
+# Any of the contract's items.
+ItemT = TypeVar("ItemT", bound=Any)
+OutcomeT = TypeVar("OutcomeT")
 
 # A message or a piece of one takes about as long to walk over as this much text to count.
 _STEP_BYTES: Final = 256
@@ -81,23 +85,12 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     ) -> pb.TruncateResponse:
         """See the contract."""
         outcomes = await answer_batch(
-            request.items, span_name="tokenizer.truncate", errors=ERRORS, handle=self._truncate_all
+            request.items,
+            span_name="tokenizer.truncate",
+            errors=ERRORS,
+            handle=self._each_by(_TRUNCATE_COUNTS, self._truncate),
         )
         return pb.TruncateResponse(results=[truncate_result(outcome) for outcome in outcomes])
-
-    async def _truncate_all(
-        self, live: list[Live[pb.TruncateItem]]
-    ) -> Sequence[pb.Truncated | Exception]:
-        return await self._workers.run(
-            [
-                Job(
-                    each.item.ByteSize() * _TRUNCATE_COUNTS,
-                    each.deadline,
-                    partial(self._truncate, each.item),
-                )
-                for each in live
-            ]
-        )
 
     def _truncate(self, item: pb.TruncateItem, checkpoint: Checkpoint) -> pb.Truncated:
         meter = self._meter(item.model, checkpoint)
@@ -108,23 +101,12 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     ) -> pb.CompressResponse:
         """See the contract."""
         outcomes = await answer_batch(
-            request.items, span_name="tokenizer.compress", errors=ERRORS, handle=self._compress_all
+            request.items,
+            span_name="tokenizer.compress",
+            errors=ERRORS,
+            handle=self._each_by(_COMPRESS_COUNTS, self._compress),
         )
         return pb.CompressResponse(results=[compress_result(outcome) for outcome in outcomes])
-
-    async def _compress_all(
-        self, live: list[Live[pb.CompressItem]]
-    ) -> Sequence[pb.Compressed | Exception]:
-        return await self._workers.run(
-            [
-                Job(
-                    each.item.ByteSize() * _COMPRESS_COUNTS,
-                    each.deadline,
-                    partial(self._compress, each.item),
-                )
-                for each in live
-            ]
-        )
 
     def _compress(self, item: pb.CompressItem, checkpoint: Checkpoint) -> pb.Compressed:
         meter = self._meter(item.model, checkpoint)
@@ -136,26 +118,32 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     ) -> pb.FitContextResponse:
         """See the contract."""
         outcomes = await answer_batch(
-            request.items, span_name="tokenizer.fit_context", errors=ERRORS, handle=self._fit_all
+            request.items,
+            span_name="tokenizer.fit_context",
+            errors=ERRORS,
+            handle=self._each_by(_FIT_COUNTS, self._fit),
         )
         return pb.FitContextResponse(results=[fit_result(outcome) for outcome in outcomes])
-
-    async def _fit_all(
-        self, live: list[Live[pb.FitContextItem]]
-    ) -> Sequence[pb.FittedContext | Exception]:
-        return await self._workers.run(
-            [
-                Job(
-                    each.item.ByteSize() * _FIT_COUNTS, each.deadline, partial(self._fit, each.item)
-                )
-                for each in live
-            ]
-        )
 
     def _fit(self, item: pb.FitContextItem, checkpoint: Checkpoint) -> pb.FittedContext:
         meter = self._meter(item.model, checkpoint)
         wish, shape = wish_of(item)
         return fitted_of(meter.model, fit(item.messages, wish, shape, meter))
+
+    def _each_by(
+        self, counts: int, work: Callable[[ItemT, Checkpoint], OutcomeT]
+    ) -> Callable[[list[Live[ItemT]]], Awaitable[Sequence[OutcomeT | Exception]]]:
+        """Does `work`, which counts an item so many times over, for each item by itself."""
+
+        async def handle(live: list[Live[ItemT]]) -> Sequence[OutcomeT | Exception]:
+            return await self._workers.run(
+                [
+                    Job(each.item.ByteSize() * counts, each.deadline, partial(work, each.item))
+                    for each in live
+                ]
+            )
+
+        return handle
 
     async def _count_all(
         self, live: list[Live[pb.CountItem]]
