@@ -94,18 +94,9 @@ async def list_all(
     """List a tenant's budgets with what is spent, held and left."""
     from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
-    found: list[Any] = []
     async with ledger_of(directory, ledger, token) as talk:
-        page = ""
-        while True:
-            response = await talk.call(
-                "ListBudgets",
-                pb.ListBudgetsRequest(tenant=tenant, page_size=PAGE_SIZE, page_token=page),
-            )
-            found += response.budgets
-            page = response.next_page_token
-            if not page:
-                break
+        request = pb.ListBudgetsRequest(tenant=tenant, page_size=PAGE_SIZE)
+        found = await talk.pages("ListBudgets", request, "budgets")
     _show(found, as_json=as_json)
 
 

@@ -98,16 +98,9 @@ async def list_all(
     """List a tenant's keys. Secrets are never shown again."""
     from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
-    found: list[Any] = []
     async with ledger_of(directory, ledger, token) as talk:
-        page = ""
-        while True:
-            request = pb.ListKeysRequest(tenant=tenant, page_size=PAGE_SIZE, page_token=page)
-            response = await talk.call("ListKeys", request)
-            found += response.keys
-            page = response.next_page_token
-            if not page:
-                break
+        request = pb.ListKeysRequest(tenant=tenant, page_size=PAGE_SIZE)
+        found = await talk.pages("ListKeys", request, "keys")
     if as_json:
         print_json({"keys": [as_dict(key) for key in found]})
         return

@@ -33,16 +33,9 @@ async def models(
     from spendgate.router.v1 import router_service_pb2_grpc as rpc
 
     door = inner_door(directory, "router", router, token)
-    found: list[Any] = []
     async with talking(door, SERVICE, rpc.RouterServiceStub) as talk:
-        page = ""
-        while True:
-            request = pb.ListModelsRequest(page_size=PAGE_SIZE, page_token=page)
-            response = await talk.call("ListModels", request)
-            found += response.models
-            page = response.next_page_token
-            if not page:
-                break
+        request = pb.ListModelsRequest(page_size=PAGE_SIZE)
+        found = await talk.pages("ListModels", request, "models")
     if as_json:
         print_json({"models": [as_dict(model) for model in found]})
         return

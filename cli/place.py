@@ -111,6 +111,16 @@ class Talk:
         except DeadlinePassed:
             raise Problem(f"{self._door.address} took too long") from None
 
+    async def pages(self, method: str, request: Any, field: str) -> list[Any]:
+        """All of `field`, page after page; `request` is the first page's. Raises Problem."""
+        found: list[Any] = []
+        while True:
+            response = await self.call(method, request)
+            found += getattr(response, field)
+            if not response.next_page_token:
+                return found
+            request.page_token = response.next_page_token
+
     async def stream(self, method: str, request: Any, seconds_max: float) -> AsyncIterator[Any]:
         """The responses. Raises Problem."""
         from chassis.deadline import Deadline

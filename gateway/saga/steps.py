@@ -15,7 +15,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 from catalog.fleet import Fleet
 from catalog.price import worst_usage
 from catalog.prices import UnknownModel
-from catalog.schema import AUTO
+from catalog.schema import AUTO, ModelConfig
 from catalog.usage import BUCKETS
 from chassis import names
 from chassis.errors import RemoteError
@@ -157,15 +157,13 @@ class Steps:
         return finding
 
     def _counted_as(self, model: str) -> str:
-        """The name that tells the vocabulary: what "auto" is counted as is the baseline."""
-        name = (self._fleet.config.baseline_model or model) if model == AUTO else model
-        try:
-            configured = self._fleet.config.models[self._fleet.book.name_of(name)]
-        except UnknownModel:
+        """The name that tells the vocabulary."""
+        configured = self._configured(model)
+        if configured is None:
             return model
         if configured.priced_as is not None:
             return configured.priced_as.partition("/")[2]
-        return configured.upstream_model or name
+        return configured.upstream_model or self._stands_for(model)
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
         count = ask.prepared.input
@@ -182,9 +180,18 @@ class Steps:
 
     def _vendor(self, model: str) -> str:
         """Models of one vendor count alike."""
-        name = (self._fleet.config.baseline_model or model) if model == AUTO else model
-        try:
-            configured = self._fleet.config.models[self._fleet.book.name_of(name)]
-        except UnknownModel:
+        configured = self._configured(model)
+        if configured is None:
             return ""
         return (configured.priced_as or configured.provider).partition("/")[0]
+
+    def _configured(self, model: str) -> ModelConfig | None:
+        """The model that was asked for; None when there is none of this name."""
+        try:
+            return self._fleet.config.models[self._fleet.book.name_of(self._stands_for(model))]
+        except UnknownModel:
+            return None
+
+    def _stands_for(self, model: str) -> str:
+        """Before it is routed, "auto" is counted as the baseline."""
+        return (self._fleet.config.baseline_model or model) if model == AUTO else model
