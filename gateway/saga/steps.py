@@ -163,7 +163,7 @@ class Steps:
             return model
         if configured.priced_as is not None:
             return configured.priced_as.partition("/")[2]
-        return configured.upstream_model or self._stands_for(model)
+        return configured.upstream_model or self._fleet.book.name_of(self._stands_for(model))
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
         count = ask.prepared.input

@@ -28,7 +28,10 @@ from tests.fakes.services import FakeServices
 FLEET_FILE = """
 providers: {fake: {base_url: "http://127.0.0.1:1/v1"}}
 models:
-  cheap: {provider: fake, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
+  cheap:
+    provider: fake
+    price: {input_usd_per_million: "1", output_usd_per_million: "2"}
+    aliases: [thrifty]
   dear: {provider: fake, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
 baseline_model: dear
 retry: {attempts_max: 2, backoff_seconds: 0.001}

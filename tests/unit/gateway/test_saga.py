@@ -57,6 +57,16 @@ async def test_a_repeat_is_served_and_booked_with_what_it_saved(house):
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "counted"),
+    [("cheap", "cheap"), ("thrifty", "cheap"), ("auto", "dear"), ("nobody", "nobody")],
+)
+async def test_the_prompt_is_counted_for_the_model_behind_the_name(house, asked, counted):
+    """An alias counts as its model; "auto" as the baseline, before it is routed."""
+    await house.complete(model=asked)
+    assert house.services.asked["prepare"][0].model == counted
+
+
 async def test_a_named_model_claims_no_routing_savings(house):
     """Nobody saved anything by doing what the caller said."""
     await house.complete(model="cheap")
