@@ -1,6 +1,8 @@
 """A line to another service: always a deadline, a token, the trace; errors with their details."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,13 +15,20 @@ from chassis.auth import BEARER
 from chassis.deadline import Deadline, DeadlinePassed
 from chassis.errors import RemoteError
 from chassis.telemetry import traceparent_of
+from chassis.tls import Renewal, TlsFiles, TlsPems, channel_credentials
 
 RECEIVE_BYTES_MAX = 16 * 1024 * 1024
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
+# How often the certificate files are looked at, and how long calls on the old channel may go on.
+RENEWAL_SECONDS = 10.0
+OLD_CHANNEL_SECONDS_MAX = 120.0
 
 _duration = metrics.get_meter("spendgate").create_histogram(
-    names.RPC_CLIENT_DURATION, unit="s", description="Time a call took as its caller saw it."
+    names.RPC_CLIENT_DURATION,
+    unit="s",
+    description="Time a call took as its caller saw it.",
+    explicit_bucket_boundaries_advisory=names.DURATION_BOUNDARIES_SECONDS,
 )
 
 
@@ -50,28 +59,57 @@ class Link:
     """A channel to one service of the fleet."""
 
     def __init__(
-        self, target: str, service_name: str, token: str | None, *, lazy_ready: bool = False
+        self,
+        target: str,
+        service_name: str,
+        token: str | None,
+        *,
+        lazy_ready: bool = False,
+        tls: TlsFiles | None = None,
     ) -> None:
-        """`lazy_ready`: the first call waits for the service to come up, within its deadline."""
+        """`lazy_ready`: the first call waits for the service to come up, within its deadline.
+
+        `tls`: encrypted, both sides shown; renewed files are taken without a restart.
+        Raises: TlsUnreadable.
+        """
         self.service_name = service_name
+        self._target = target
         self._metadata = (("authorization", BEARER + token),) if token else ()
         self._wait_for_ready = lazy_ready
-        self._channel = grpc.aio.insecure_channel(
-            target,
-            options=[
-                ("grpc.service_config", service_config(service_name)),
-                ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
-                ("grpc.max_send_message_length", RECEIVE_BYTES_MAX),
-                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-                ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
-                # A provider's proxy settings must not catch the fleet's own calls.
-                ("grpc.enable_http_proxy", 0),
-            ],
-        )
+        self._renewal = Renewal(tls) if tls is not None else None
+        self._look_at = 0.0
+        self._closing: set[asyncio.Task[None]] = set()
+        self._channel = self._open(self._renewal.pems if self._renewal is not None else None)
 
     def stub(self, make: Callable[[grpc.aio.Channel], Any]) -> Any:
         """A generated stub on this channel."""
-        return make(self._channel)
+        return make(self._channel) if self._renewal is None else _RenewingStub(self, make)
+
+    def channel(self) -> grpc.aio.Channel:
+        """The channel to use now: a new one when the certificate files were renewed."""
+        now = time.monotonic()
+        if self._renewal is not None and now >= self._look_at:
+            self._look_at = now + RENEWAL_SECONDS
+            if (pems := self._renewal.renewed()) is not None:
+                old, self._channel = self._channel, self._open(pems)
+                task = asyncio.create_task(old.close(OLD_CHANNEL_SECONDS_MAX))
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+        return self._channel
+
+    def _open(self, pems: TlsPems | None) -> grpc.aio.Channel:
+        options = [
+            ("grpc.service_config", service_config(self.service_name)),
+            ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
+            ("grpc.max_send_message_length", RECEIVE_BYTES_MAX),
+            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+            # A provider's proxy settings must not catch the fleet's own calls.
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if pems is None:
+            return grpc.aio.insecure_channel(self._target, options=options)
+        return grpc.aio.secure_channel(self._target, channel_credentials(pems), options=options)
 
     async def call(
         self, method: Any, request: Any, deadline: Deadline, span: Span = INVALID_SPAN
@@ -118,6 +156,8 @@ class Link:
 
     async def close(self) -> None:
         """Ends the channel and the calls on it."""
+        for task in tuple(self._closing):
+            task.cancel()
         await self._channel.close()
 
     def _with_trace(self, span: Span) -> tuple[tuple[str, str], ...]:
@@ -125,3 +165,22 @@ class Link:
         if not traceparent:
             return self._metadata
         return (*self._metadata, ("traceparent", traceparent))
+
+
+class _RenewingStub:
+    """A generated stub that is made anew when its link has a new channel."""
+
+    def __init__(self, link: Link, make: Callable[[grpc.aio.Channel], Any]) -> None:
+        self._link = link
+        self._make = make
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: Any = None
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        def call(request: Any, **options: Any) -> Any:
+            channel = self._link.channel()
+            if channel is not self._channel:
+                self._channel, self._stub = channel, self._make(channel)
+            return getattr(self._stub, method)(request, **options)
+
+        return call

@@ -27,7 +27,10 @@ from chassis.telemetry import Telemetry, mark_failed, trace_id_of
 
 _rpc_log = logging.getLogger("chassis.rpc")
 _duration = metrics.get_meter("spendgate").create_histogram(
-    names.RPC_SERVER_DURATION, unit="s", description="Time a call took on the server."
+    names.RPC_SERVER_DURATION,
+    unit="s",
+    description="Time a call took on the server.",
+    explicit_bucket_boundaries_advisory=names.DURATION_BOUNDARIES_SECONDS,
 )
 
 

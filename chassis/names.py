@@ -13,6 +13,7 @@ RPC_STATUS_CODE: Final = "rpc.response.status_code"
 ERROR_TYPE: Final = "error.type"
 RPC_SERVER_DURATION: Final = "rpc.server.call.duration"
 RPC_CLIENT_DURATION: Final = "rpc.client.call.duration"
+LOOP_LAG: Final = "spendgate.loop.lag"
 
 # GenAI conventions.
 GEN_AI_OPERATION: Final = "gen_ai.operation.name"
@@ -55,3 +56,9 @@ TOKENS_SYSTEM: Final = "spendgate.tokens.system"
 TOKENS_TOOLS: Final = "spendgate.tokens.tools"
 TOKENS_HISTORY: Final = "spendgate.tokens.history"
 TOKENS_NEW: Final = "spendgate.tokens.new"
+
+# What a call inside a fleet takes, and what a provider takes, in one scale.
+DURATION_BOUNDARIES_SECONDS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
+)

@@ -15,13 +15,15 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from google.protobuf.internal import api_implementation
 
-from chassis import log, telemetry
+from chassis import log, metrics, telemetry
+from chassis.admin import admin_port
 from chassis.auth import Authenticate, fleet_token
 from chassis.errors import ErrorTable
 from chassis.health import Health
 from chassis.interceptors import Layered, LayerSettings
 from chassis.settings import ServiceSettings, SettingsError
 from chassis.telemetry import Telemetry
+from chassis.tls import server_credentials
 
 _log = logging.getLogger("chassis.server")
 
@@ -72,6 +74,8 @@ class Running:
     room: Room
     health: Health
     server: grpc.aio.Server
+    # Where probes and operators look, "" when there is no such port.
+    admin_address: str = ""
 
 
 class UnsafeListen(Exception):
@@ -103,7 +107,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """The service `name` while the block runs; drained and cleaned up at its end.
 
-    Raises: UnsafeListen; AddressTaken; what `build` raises.
+    Raises: UnsafeListen; AddressTaken; AdminAddressTaken; TlsUnreadable; what `build` raises.
     """
     _check_listen(settings)
     spans = telemetry.set_up(
@@ -112,13 +116,14 @@ async def running(
     outfit = Outfit(Health(), spans)
     room = await build(settings, outfit)
     try:
-        server, port = await _start(name, settings, room, outfit)
-        host = settings.listen.rpartition(":")[0]
-        _log.info("serving", extra={"address": f"{host}:{port}"})
-        try:
-            yield Running(f"{host}:{port}", room, outfit.health, server)
-        finally:
-            await _drain(settings, outfit.health, server, room.drains)
+        async with admin_port(settings.admin_listen, outfit.health, room.service_names) as admin:
+            server, port = await _start(name, settings, room, outfit)
+            host = settings.listen.rpartition(":")[0]
+            _log.info("serving", extra={"address": f"{host}:{port}"})
+            try:
+                yield Running(f"{host}:{port}", room, outfit.health, server, admin)
+            finally:
+                await _drain(settings, outfit.health, server, room.drains)
     finally:
         await _clean_up(room.cleanups)
         await asyncio.to_thread(spans.flush)
@@ -162,9 +167,17 @@ async def _until_told(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with running(name, settings, build, starts_traces=starts_traces):
-        await told.wait()
-        _log.info("told to stop")
+    kept = metrics.set_up(name, settings.metrics_listen, settings.otlp_metrics_endpoint)
+    watch = asyncio.create_task(metrics.watch_loop())
+    try:
+        async with running(name, settings, build, starts_traces=starts_traces):
+            if kept.address:
+                _log.info("metrics", extra={"address": kept.address})
+            await told.wait()
+            _log.info("told to stop")
+    finally:
+        watch.cancel()
+        await asyncio.to_thread(kept.stop)
 
 
 async def _start(
@@ -192,7 +205,14 @@ async def _start(
     # Past the layers: probes have no token, and are not worth a log line each.
     await outfit.health.open(server, room.service_names)
     try:
-        port = server.add_insecure_port(settings.listen)
+        if settings.tls is None:
+            port = server.add_insecure_port(settings.listen)
+        else:
+            # A door with its own way to know callers takes them without a certificate.
+            port = server.add_secure_port(
+                settings.listen,
+                server_credentials(settings.tls, clients_shown=room.authenticate is None),
+            )
     except RuntimeError as error:
         raise AddressTaken(settings.listen) from error
     await server.start()

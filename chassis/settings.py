@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from chassis.tls import TlsFiles
 
 PREFIX = "SPENDGATE_"
+FILE_SUFFIX = "_FILE"
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@:]*):([^/@]*)@")
 
 
@@ -37,6 +40,9 @@ class Settings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """The settings in `environ`. An empty variable counts as absent.
 
+        SPENDGATE_<NAME>_FILE names a file that holds the value of SPENDGATE_<NAME>: secrets are
+        mounted as files, where no listing of a process's environment shows them.
+
         Raises: SettingsError with every problem at once.
         """
         known = cls.variables()
@@ -47,6 +53,16 @@ class Settings(BaseModel):
                 continue
             if name in known:
                 values[known[name]] = value
+                continue
+            bare = name.removesuffix(FILE_SUFFIX)
+            if bare != name and bare in known:
+                if environ.get(bare):
+                    problems.append(f"{bare} and {name} are both set; set one")
+                    continue
+                try:
+                    values[known[bare]] = Path(value).read_text(encoding="utf-8").strip()
+                except (OSError, UnicodeDecodeError) as error:
+                    problems.append(f"{name}: cannot read {value}: {type(error).__name__}")
                 continue
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
@@ -107,3 +123,37 @@ class ServiceSettings(Settings):
 
     concurrent_calls_max: Annotated[int, Field(ge=1)] = 4096
     """Calls under way at once; more are refused before work starts."""
+
+    tls_certificate: Path | None = None
+    """PEM file of this service's certificate chain: the fleet's calls are then encrypted, and
+    both sides show who they are. Set all three of these, or none."""
+
+    tls_key: Path | None = None
+    """PEM file of its key."""
+
+    tls_authority: Path | None = None
+    """PEM file of who signs the fleet's certificates."""
+
+    admin_listen: Annotated[str, Field(pattern=r"^(off|.+:\d+)$")] = "off"
+    """Address of the plaintext port for probes and operators: health, reflection, channelz, no
+    service of the fleet. "off" opens none."""
+
+    metrics_listen: Annotated[str, Field(pattern=r"^(off|.+:\d+)$")] = "off"
+    """Address where Prometheus finds /metrics. "off" opens none."""
+
+    otlp_metrics_endpoint: str | None = None
+    """Where metrics are pushed to, host:port of an OTLP/gRPC receiver. Absent: nowhere."""
+
+    @model_validator(mode="after")
+    def _all_of_tls_or_none(self) -> Self:
+        files = (self.tls_certificate, self.tls_key, self.tls_authority)
+        if any(files) and not all(files):
+            raise ValueError("set tls_certificate, tls_key and tls_authority, or none of them")
+        return self
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The certificate files, or None for a fleet in plaintext."""
+        if not (self.tls_certificate and self.tls_key and self.tls_authority):
+            return None
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_authority)

@@ -16,6 +16,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as tokenizer_grpc
 from chassis.channel import Link
 from chassis.deadline import Deadline
 from chassis.hop import BatchHop
+from chassis.tls import TlsFiles
 
 MODELS_PAGE_SIZE = 200
 
@@ -24,13 +25,23 @@ class GrpcServices:
     """gateway.ports.Services over four links."""
 
     def __init__(
-        self, *, tokenizer: str, cache: str, router: str, ledger: str, token: str | None
+        self,
+        *,
+        tokenizer: str,
+        cache: str,
+        router: str,
+        ledger: str,
+        token: str | None,
+        tls: TlsFiles | None = None,
     ) -> None:
-        """Takes the services' targets and the fleet's token. Must be made in the running loop."""
-        tokens = Link(tokenizer, "spendgate.tokenizer.v1.TokenizerService", token)
-        caches = Link(cache, "spendgate.cache.v1.CacheService", token)
-        self._routes = Link(router, "spendgate.router.v1.RouterService", token)
-        self._books = Link(ledger, "spendgate.ledger.v1.LedgerService", token)
+        """Takes the services' targets, the fleet's token and its certificate files.
+
+        Must be made in the running loop. Raises: TlsUnreadable.
+        """
+        tokens = Link(tokenizer, "spendgate.tokenizer.v1.TokenizerService", token, tls=tls)
+        caches = Link(cache, "spendgate.cache.v1.CacheService", token, tls=tls)
+        self._routes = Link(router, "spendgate.router.v1.RouterService", token, tls=tls)
+        self._books = Link(ledger, "spendgate.ledger.v1.LedgerService", token, tls=tls)
         self._links = (tokens, caches, self._routes, self._books)
         to_tokenizer = tokens.stub(tokenizer_grpc.TokenizerServiceStub)
         to_cache = caches.stub(cache_grpc.CacheServiceStub)

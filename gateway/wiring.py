@@ -74,6 +74,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         router=settings.router_address,
         ledger=settings.ledger_address,
         token=token.get_secret_value() if token is not None else None,
+        tls=settings.tls,
     )
     outbox = await Outbox.open(settings.outbox_dir)
     books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)

@@ -55,3 +55,24 @@ def test_service_settings_bound_what_they_take():
     """A ratio over 1 is a mistake."""
     with pytest.raises(SettingsError):
         ServiceSettings.from_env({"SPENDGATE_TRACE_RATIO": "1.5"})
+
+
+def test_a_secret_can_be_a_mounted_file(tmp_path):
+    """SPENDGATE_<NAME>_FILE holds the value; its last line break is the editor's."""
+    path = tmp_path / "pepper"
+    path.write_text("from a file\n")
+    pepper = Own.from_env({"SPENDGATE_PEPPER_FILE": str(path)}).pepper
+    assert pepper is not None
+    assert pepper.get_secret_value() == "from a file"
+
+
+def test_a_file_that_cannot_be_read_or_a_value_given_twice_is_refused(tmp_path):
+    """Both would leave the operator guessing which one counts."""
+    for environ in (
+        {"SPENDGATE_PEPPER_FILE": str(tmp_path / "none")},
+        {"SPENDGATE_PEPPER_FILE": str(tmp_path), "SPENDGATE_PEPPER": "hush"},
+    ):
+        with pytest.raises(SettingsError) as caught:
+            Own.from_env(environ)
+        assert "SPENDGATE_PEPPER_FILE" in str(caught.value)
+        assert "hush" not in str(caught.value)
