@@ -7,11 +7,12 @@ PROTOS := $(shell find protos -name '*.proto')
 UPSTREAM ?= local
 DATA ?=
 ESCALATION ?=
+SERVICE ?= gateway
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context k8s image clean
 
 help: ## list the targets, a line each
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready gen/.ready ## make .venv from the hash-locked requirements, build the contracts
 
@@ -61,8 +62,15 @@ bench-router: setup ## measure the router's choices on the outcomes in DATA (and
 bench-context: setup ## replay the conversations in DATA through every context policy
 	$(BIN)/python -m bench.context --data $(DATA)
 
-lock: .venv/.ready ## renew requirements.lock from pyproject.toml
+k8s: setup ## render the overlays and hold them against the code
+	$(BIN)/python -m pytest tests/k8s
+
+image: ## build the image of SERVICE with the container engine
+	docker build --build-arg SERVICE=$(SERVICE) -t spendgate/$(SERVICE):dev .
+
+lock: .venv/.ready ## renew the hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	images/lock.sh
 
 clean: ## remove what the targets made
 	rm -rf .venv gen .pytest_cache .mypy_cache .ruff_cache .hypothesis

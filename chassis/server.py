@@ -119,7 +119,7 @@ async def running(
         async with admin_port(settings.admin_listen, outfit.health, room.service_names) as admin:
             server, port = await _start(name, settings, room, outfit)
             host = settings.listen.rpartition(":")[0]
-            _log.info("serving", extra={"address": f"{host}:{port}"})
+            _log.info("serving", extra={"address": f"{host}:{port}", "admin": admin})
             try:
                 yield Running(f"{host}:{port}", room, outfit.health, server, admin)
             finally:
