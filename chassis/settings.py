@@ -23,6 +23,23 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+def secret_of(environ: Mapping[str, str], name: str) -> str | None:
+    """The secret in the variable `name`, or in the file that `name`_FILE names; None without.
+
+    Raises: SettingsError for a file that cannot be read, or when both are set.
+    """
+    value, path = environ.get(name) or None, environ.get(name + FILE_SUFFIX)
+    if not path:
+        return value
+    if value is not None:
+        raise SettingsError([f"{name} and {name}{FILE_SUFFIX} are both set; set one"])
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{name}{FILE_SUFFIX}: cannot read {path}: {type(error).__name__}"
+        raise SettingsError([problem]) from None
+
+
 class Settings(BaseModel):
     """A frozen group of settings; the field `redis_url` is read from SPENDGATE_REDIS_URL."""
 
@@ -56,13 +73,10 @@ class Settings(BaseModel):
                 continue
             bare = name.removesuffix(FILE_SUFFIX)
             if bare != name and bare in known:
-                if environ.get(bare):
-                    problems.append(f"{bare} and {name} are both set; set one")
-                    continue
                 try:
-                    values[known[bare]] = Path(value).read_text(encoding="utf-8").strip()
-                except (OSError, UnicodeDecodeError) as error:
-                    problems.append(f"{name}: cannot read {value}: {type(error).__name__}")
+                    values[known[bare]] = secret_of(environ, bare) or ""
+                except SettingsError as error:
+                    problems += error.problems
                 continue
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""

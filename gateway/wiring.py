@@ -15,6 +15,7 @@ from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 from catalog.fleet import Fleet, load_fleet
 from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
+from chassis.settings import SettingsError, secret_of
 from gateway.auth import Keys
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
@@ -145,7 +146,11 @@ def make_providers(
     for name, config in fleet.config.providers.items():
         address, key = _address(name, config, environ, problems), None
         if config.api_key_env is not None:
-            key = environ.get(config.api_key_env)
+            try:
+                key = secret_of(environ, config.api_key_env)
+            except SettingsError as error:
+                problems += [f"provider {name}: {each}" for each in error.problems]
+                continue
             if not key:
                 problems.append(f"provider {name}: {config.api_key_env} is not set")
         if address is None:
