@@ -30,6 +30,7 @@ GEN_AI_CACHED_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 GEN_AI_REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 # No convention has a cost yet; this is the name that back ends already query (USD, double).
 GEN_AI_COST: Final = "gen_ai.usage.cost"
+GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105  # tokens of text
 
 # Ours.
 TENANT: Final = "spendgate.tenant"
@@ -56,6 +57,22 @@ TOKENS_SYSTEM: Final = "spendgate.tokens.system"
 TOKENS_TOOLS: Final = "spendgate.tokens.tools"
 TOKENS_HISTORY: Final = "spendgate.tokens.history"
 TOKENS_NEW: Final = "spendgate.tokens.new"
+SAVING_CAUSE: Final = "spendgate.saving.cause"
+
+# Metrics of the door.
+METRIC_REQUESTS: Final = "spendgate.requests"
+METRIC_FAILURES: Final = "spendgate.requests.failed"
+METRIC_IN_FLIGHT: Final = "spendgate.requests.in_flight"
+METRIC_COST: Final = "spendgate.cost.nano_usd"
+METRIC_SAVED: Final = "spendgate.saved.nano_usd"
+METRIC_TOKENS: Final = "spendgate.tokens"
+METRIC_DURATION: Final = "spendgate.request.duration"
+METRIC_FIRST_TOKEN: Final = "spendgate.request.time_to_first_token"  # noqa: S105  # as above
+METRIC_BUDGET_LEFT: Final = "spendgate.budget.left_nano_usd"
+METRIC_BUDGET_USED: Final = "spendgate.budget.used"
+METRIC_OUTBOX_WAITING: Final = "spendgate.outbox.waiting"
+METRIC_OUTBOX_OLDEST: Final = "spendgate.outbox.oldest"
+METRIC_OUTBOX_PARKED: Final = "spendgate.outbox.parked"
 
 # What a call inside a fleet takes, and what a provider takes, in one scale.
 DURATION_BOUNDARIES_SECONDS: Final = (

@@ -2,12 +2,26 @@
 
 import asyncio
 
+from opentelemetry import metrics
+
+from chassis import names
 from chassis.health import Part
 from gateway.outbox.outbox import Outbox, OutboxState
 
 LOOK_SECONDS = 2.0
 # Older than this, what waits is no passing hiccup of the ledger.
 AGE_SECONDS_MAX = 30.0
+
+_meter = metrics.get_meter("spendgate")
+_waiting = _meter.create_gauge(
+    names.METRIC_OUTBOX_WAITING, unit="{booking}", description="Bookings that wait on disk."
+)
+_oldest = _meter.create_gauge(
+    names.METRIC_OUTBOX_OLDEST, unit="s", description="Age of the oldest booking that waits."
+)
+_parked = _meter.create_gauge(
+    names.METRIC_OUTBOX_PARKED, unit="By", description="Bookings the ledger refused, in bytes."
+)
 
 
 async def watch(outbox: Outbox, part: Part) -> None:
@@ -19,6 +33,9 @@ async def watch(outbox: Outbox, part: Part) -> None:
 
 def tell(state: OutboxState, *, has_room: bool, part: Part) -> None:
     """One look. Without room the gateway must not take requests: nothing could be booked."""
+    _waiting.set(state.records)
+    _oldest.set(state.oldest_seconds)
+    _parked.set(state.parked_bytes)
     if not has_room:
         part.failed(f"full: {state.records} bookings wait for the ledger")
     elif state.parked_bytes:

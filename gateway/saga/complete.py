@@ -12,7 +12,7 @@ from spendgate.router.v1 import router_service_pb2 as router_pb
 from catalog.fleet import Fleet
 from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
-from chassis.errors import StatusError
+from chassis.errors import RemoteError, StatusError
 from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
@@ -21,13 +21,14 @@ from gateway.errors import Overloaded, ServiceUnavailable
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
 from gateway.providers.port import ProviderAnswer, ProviderEnd
+from gateway.saga import tally
 from gateway.saga.answers import Answer, Answers
 from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
-from gateway.saga.summary import note_on_span, summary_of
+from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate import check_request
 
@@ -74,7 +75,7 @@ class Completer:
         """Answers a prompt."""
         with self._admitted(request, identity, traceparent, deadline) as ask:
             answer = await self._answer(ask)
-            note_on_span(ask, answer.outcome)
+            _tell(ask, answer.outcome)
             return pb.CompleteResponse(
                 choices=answer.choices, summary=summary_of(ask, answer.outcome)
             )
@@ -95,7 +96,7 @@ class Completer:
                     async for event in events:
                         yield event
                 return
-            note_on_span(ask, hit.outcome)
+            _tell(ask, hit.outcome)
             for delta in hit.deltas():
                 yield pb.StreamCompleteResponse(delta=delta)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
@@ -140,7 +141,7 @@ class Completer:
             if given is None:
                 raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
             answer = await parts.answers.from_provider(ask, hold, attempt, given)
-            note_on_span(ask, answer.outcome)
+            _tell(ask, answer.outcome)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
 
     @contextmanager
@@ -172,14 +173,23 @@ class Completer:
         )
         trace_current_call(ask.span)
         self._under_way += 1
+        tally.came_in()
         try:
             yield ask
         except BaseException as error:
-            mark_failed(ask.span, _kind_of(error))
+            kind = _kind_of(error)
+            mark_failed(ask.span, kind)
+            tally.failed(ask, kind)
             raise
         finally:
             self._under_way -= 1
+            tally.went_out()
             ask.span.end()
+
+
+def _tell(ask: Ask, outcome: Outcome) -> None:
+    note_on_span(ask, outcome)
+    tally.answered(ask, outcome)
 
 
 def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
@@ -194,7 +204,9 @@ def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
 
 
 def _kind_of(error: BaseException) -> str:
-    """A word for the span: the status's name or the exception's, never its text."""
+    """A word for spans and metrics: the reason the caller is told, never a text."""
     if isinstance(error, GeneratorExit | asyncio.CancelledError):
         return "CALLER_GONE"
-    return str(error) if isinstance(error, StatusError) else type(error).__name__
+    if isinstance(error, StatusError):
+        return RemoteError(error.status).reason or str(error)
+    return type(error).__name__

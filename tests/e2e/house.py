@@ -70,7 +70,9 @@ class House:
         self._routing = routing
         self.upstream = OpenAIUpstream()
         self.sink = OtlpSink()
-        self.ports = {name: _free_port() for name in (*SERVICES, "gateway", "http")}
+        doors = (*SERVICES, "gateway", "http")
+        self.ports = {name: _free_port() for name in doors}
+        self.ports |= {f"{name}-metrics": _free_port() for name in (*SERVICES, "gateway")}
         self.children: dict[str, asyncio.subprocess.Process] = {}
         self._stack = AsyncExitStack()
         self._group = ChildGroup(stop_seconds=10)
@@ -150,6 +152,7 @@ class House:
             "LISTEN": self.address(name),
             "INTERNAL_TOKEN": TOKEN,
             "OTLP_ENDPOINT": self.sink.endpoint,
+            "METRICS_LISTEN": f"127.0.0.1:{self.ports[f'{name}-metrics']}",
         }
         if name in ("router", "ledger", "gateway"):
             own["CONFIG"] = str(self.folder / "fleet.yaml")
