@@ -91,7 +91,9 @@ def answered(ask: Ask, outcome: Outcome) -> None:
     if cost.tightest is not None and cost.tightest.limit_nanos > 0:
         budget = {names.TENANT: ask.attribution.tenant, names.BUDGET_ID: cost.tightest.budget_id}
         _budget_left.set(cost.tightest.left_nanos, budget)
-        _budget_used.set(1 - cost.tightest.left_nanos / cost.tightest.limit_nanos, budget)
+        used_nanos = cost.tightest.limit_nanos - cost.tightest.left_nanos
+        thousandths = used_nanos * 1000 // cost.tightest.limit_nanos
+        _budget_used.set(thousandths / 1000, budget)
 
 
 def _count_tokens(outcome: Outcome, what: dict[str, str]) -> None:
