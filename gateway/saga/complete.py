@@ -147,7 +147,7 @@ class Completer:
             if early.taken is not None:
                 answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
                 self._learn(ask, answer)
-                note_on_span(ask, answer.outcome)
+                _tell(ask, answer.outcome)
                 for delta in answer.deltas():
                     yield pb.StreamCompleteResponse(delta=delta)
                 yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
