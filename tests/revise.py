@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.naming import conv
 
-from services.ledger.sql.migrations.steps import FOLDER, configured, scripts, upgrade
+from services.ledger.sql.migrations.steps import VERSIONS, configured, known, newest, upgrade
 from services.ledger.sql.shape import POSTGRESQL, shape
 from tests.postgres import PostgresServer
 
@@ -66,7 +66,7 @@ def write(message: str, sqlite: dict[str, str], postgresql: dict[str, str]) -> P
     """The new revision's file; None when nothing changed."""
     if not sqlite and not postgresql:
         return None
-    down = scripts().get_current_head()
+    down = newest() if known() else None
     revision = f"{int(down or 0) + 1:04}"
     text_of_it = _HEAD.format(
         message=message[:1].upper() + message[1:].rstrip("."),
@@ -84,7 +84,7 @@ def write(message: str, sqlite: dict[str, str], postgresql: dict[str, str]) -> P
                 calls.append((dialect, _function(f"{table}_on_{dialect}", body)))
     text_of_it += _upgrade(calls) + "".join(code for _, code in calls)
     slug = re.sub(r"\W+", "_", message.lower()).strip("_")
-    path = FOLDER / "versions" / f"v{revision}_{slug}.py"
+    path = VERSIONS / f"v{revision}_{slug}.py"
     path.write_text(text_of_it)
     return path
 
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str]) -> None:
         for dialect, url in urls.items():
             engine = create_engine(url)
             with engine.begin() as connection:
-                if scripts().get_current_head() is not None:
+                if known():
                     upgrade(connection)
                 found[dialect] = bodies(connection, shape(dialect))
             engine.dispose()

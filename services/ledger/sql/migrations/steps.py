@@ -1,21 +1,23 @@
-"""Brings the tables of a database to the newest revision, in one transaction."""
+"""Brings the tables of a database to the newest revision, in one transaction.
+
+Alembic is loaded only when there is something to do, so that a restart is not slower for it.
+"""
 
 import re
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from services.ledger.sql import schema
 from services.ledger.sql.database import BooksNotOpened
 from services.ledger.sql.shape import POSTGRESQL
 
-FOLDER = Path(__file__).parent
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+
+VERSIONS = Path(__file__).parent / "versions"
 FIRST = "0001"
 # Any number, as long as it stays the same: only one ledger changes the tables at a time.
 _LOCK = 7_302_114
@@ -26,17 +28,14 @@ _PARTITION = re.compile(rf"{schema.entry.name}_(default|\d{{4}}_\d{{2}})")
 _one_at_a_time = threading.Lock()
 
 
-def scripts() -> ScriptDirectory:
-    """The revisions that this ledger knows."""
-    return ScriptDirectory(str(FOLDER), version_locations=[str(FOLDER / "versions")])
+def known() -> list[str]:
+    """The revisions that this ledger knows, the oldest first: v<revision>_<title>.py each."""
+    return sorted(path.name[1:].split("_")[0] for path in VERSIONS.glob("v*.py"))
 
 
 def newest() -> str:
     """The revision that this ledger needs."""
-    head = scripts().get_current_head()
-    if head is None:
-        raise LookupError("there are no revisions")
-    return head
+    return known()[-1]
 
 
 def current(connection: Connection) -> str | None:
@@ -45,7 +44,8 @@ def current(connection: Connection) -> str | None:
     Tables from before there were revisions are those of the first one.
     """
     if _has_revisions(connection):
-        return MigrationContext.configure(connection).get_current_revision()
+        at = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return None if at is None else str(at)
     return FIRST if inspect(connection).has_table(schema.entry.name) else None
 
 
@@ -71,8 +71,10 @@ def require_newest(connection: Connection) -> None:
         )
 
 
-def configured(connection: Connection) -> MigrationContext:
+def configured(connection: Connection) -> "MigrationContext":
     """What compares a database with the tables of schema.py."""
+    from alembic.runtime.migration import MigrationContext
+
     return MigrationContext.configure(connection, opts={"include_name": _is_ours})
 
 
@@ -85,8 +87,7 @@ def _has_revisions(connection: Connection) -> bool:
 
 
 def _refuse_newer(at: str | None) -> None:
-    known = {script.revision for script in scripts().walk_revisions()}
-    if at is not None and at not in known:
+    if at is not None and at not in known():
         raise BooksNotOpened(
             f"the tables there are at revision {at}, which this ledger does not know: a newer one"
             " made them, so run that"
@@ -94,9 +95,13 @@ def _refuse_newer(at: str | None) -> None:
 
 
 def _run(connection: Connection, at: str | None) -> None:
-    directory = scripts()
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
 
-    def steps(revision: Any, context: MigrationContext) -> Any:
+    directory = ScriptDirectory(str(VERSIONS.parent), version_locations=[str(VERSIONS)])
+
+    def steps(revision: Any, context: "MigrationContext") -> Any:
         if at is not None and not revision:
             # From before there were revisions: what is there is the first one's work.
             context.stamp(directory, at)
