@@ -5,22 +5,21 @@ On SQLite the entries' own unique key does the first part, and one writer at a t
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from services.ledger.rules.values import Entry
+from services.ledger.sql.dialect import any_of
 from services.ledger.sql.shape import POSTGRESQL, entry_key, request_key
 
 _UNIQUE_VIOLATION = "23505"
 
-_known = select(entry_key.c.entry_id).where(
-    entry_key.c.entry_id.in_(bindparam("ids", expanding=True))
-)
+_known = select(entry_key.c.entry_id).where(any_of(entry_key.c.entry_id, "ids"))
 _counted = (
     select(request_key.c.tenant, request_key.c.request_id)
     .where(
-        request_key.c.tenant.in_(bindparam("tenants", expanding=True)),
-        request_key.c.request_id.in_(bindparam("requests", expanding=True)),
+        any_of(request_key.c.tenant, "tenants"),
+        any_of(request_key.c.request_id, "requests"),
     )
     .order_by(request_key.c.tenant, request_key.c.request_id)
 )
