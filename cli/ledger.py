@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import ledger_migrate
+from cli import ledger_archive, ledger_migrate
 
 
 def register(app: typer.Typer) -> None:
@@ -11,4 +11,5 @@ def register(app: typer.Typer) -> None:
         help="Look after the ledger's database.", no_args_is_help=True, rich_markup_mode=None
     )
     ledger_migrate.register(group)
+    ledger_archive.register(group)
     app.add_typer(group, name="ledger")
