@@ -214,7 +214,7 @@ def _archived(conn: Connection) -> Iterator[Difference]:
     """The rollups of an archived month still say what its rows came to, and no row is left."""
     month, rollup, entry = schema.archived_month, schema.rollup_hour, schema.entry
     found = conn.execute(
-        select(month.c.month_us, month.c.end_us, month.c.request_count, month.c.cost_nanos)
+        select(month.c.month_us, month.c.end_us, month.c.request_count, month.c.cost_digits)
     ).all()
     for start, end, requests, cost in found:
         within = and_(rollup.c.hour_us >= start, rollup.c.hour_us < end)

@@ -104,7 +104,7 @@ def remove(
             end_us=end,
             entry_count=expected.entries,
             request_count=expected.requests,
-            cost_nanos=str(expected.cost_nanos),
+            cost_digits=str(expected.cost_nanos),
             file_name=file.name,
             file_sha256=file.sha256,
             create_us=now_us,

@@ -247,8 +247,8 @@ archived_month = Table(
     metadata,
     Column("month_us", BigInteger, primary_key=True, autoincrement=False),
     *_numbers("end_us", "entry_count", "request_count"),
-    # More than an int64 holds, maybe: decimal digits.
-    *_words("cost_nanos", "file_name", "file_sha256"),
+    # Decimal digits of nano-USD: more than an int64 holds, maybe.
+    *_words("cost_digits", "file_name", "file_sha256"),
     *_numbers("create_us"),
 )
 

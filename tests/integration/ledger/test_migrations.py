@@ -31,6 +31,14 @@ from tests.unit.ledger.making import FLEET
 BEFORE_REVISIONS = Path(__file__).parent / "books_before_revisions.sql"
 
 
+def _primary_keys(connection: Connection) -> dict[str, list[str]]:
+    there = inspect(connection)
+    return {
+        table: there.get_pk_constraint(table)["constrained_columns"]
+        for table in shape(connection.dialect.name).tables
+    }
+
+
 def _checks(connection: Connection) -> set[tuple[str, str | None]]:
     there = inspect(connection)
     return {
@@ -46,9 +54,10 @@ async def test_the_revisions_make_the_tables_of_the_schema(books_url: str) -> No
 
     def compared(conn: Connection) -> tuple[Any, ...]:
         upgrade(conn)
-        made = _checks(conn)
-        differences = compare_metadata(configured(conn), shape(conn.dialect.name))
-        return differences, made
+        wanted = shape(conn.dialect.name)
+        keys = {t.name: [c.name for c in t.primary_key] for t in wanted.tables.values()}
+        assert _primary_keys(conn) == keys
+        return compare_metadata(configured(conn), wanted), _checks(conn)
 
     differences, made = await database.write(compared)
     assert differences == []

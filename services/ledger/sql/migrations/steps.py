@@ -97,15 +97,15 @@ def _refuse_newer(at: str | None) -> None:
 def _run(connection: Connection, at: str | None) -> None:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     directory = ScriptDirectory(str(VERSIONS.parent), version_locations=[str(VERSIONS)])
+    if at is not None and not _has_revisions(connection):
+        # From before there were revisions: what is there is the first one's work.
+        MigrationContext.configure(connection).stamp(directory, at)
 
-    def steps(revision: Any, context: "MigrationContext") -> Any:
-        if at is not None and not revision:
-            # From before there were revisions: what is there is the first one's work.
-            context.stamp(directory, at)
-            revision = (at,)
+    def steps(revision: Any, _: Any) -> Any:
         return directory._upgrade_revs("head", revision)
 
     with EnvironmentContext(Config(), directory, fn=steps) as environment:

@@ -29,7 +29,7 @@ def _archived_month() -> None:
         sa.Column("end_us", sa.BigInteger(), nullable=False),
         sa.Column("entry_count", sa.BigInteger(), nullable=False),
         sa.Column("request_count", sa.BigInteger(), nullable=False),
-        sa.Column("cost_nanos", sa.Text(), nullable=False),
+        sa.Column("cost_digits", sa.Text(), nullable=False),
         sa.Column("file_name", sa.Text(), nullable=False),
         sa.Column("file_sha256", sa.Text(), nullable=False),
         sa.Column("create_us", sa.BigInteger(), nullable=False),
