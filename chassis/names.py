@@ -80,4 +80,5 @@ DURATION_BOUNDARIES_SECONDS: Final = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
 )
 TOKENS_REMOVED: Final = "spendgate.tokens.removed"
+SUMMARY_NANO_USD: Final = "spendgate.cost.summary_nano_usd"
 CONTEXT_DECISION: Final = "spendgate.context.decision"

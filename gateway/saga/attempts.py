@@ -7,6 +7,7 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from gateway.saga.ask import Ask
+from gateway.saga.shaping import compression_step
 
 
 def answered(
@@ -19,8 +20,11 @@ def answered(
     entry_id: str,
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
 ) -> entry_pb2.Attempt:
-    """A provider call that used tokens. Routing saved what the baseline model would have cost
-    more, for the same tokens; only where the router chose."""
+    """A provider call that used tokens. A shorter prompt saved what the whole one would have cost
+    more; routing what the baseline model would have cost more for that, where the router chose."""
+    shorter = compression_step(ask, candidate.model, usage)
+    whole = usage if shorter is None else shorter.usage
+    baseline = ask.decision.baseline_model
     return entry_pb2.Attempt(
         entry_id=entry_id,
         kind=entry_pb2.ENTRY_KIND_CALL,
@@ -31,7 +35,10 @@ def answered(
         provider=candidate.provider,
         usage=usage,
         usage_source=source,
-        counterfactuals=_routing(ask, candidate.model, ask.decision.baseline_model, usage),
+        counterfactuals=[
+            *([] if shorter is None else [shorter]),
+            *_routing(ask, candidate.model, baseline, whole),
+        ],
         latency_ms=ask.latency_ms(),
         first_token_ms=ask.first_token_ms,
         trace_id=ask.trace_id,

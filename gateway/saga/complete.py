@@ -28,6 +28,7 @@ from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
+from gateway.saga.summaries import Summaries
 from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate import check_request
@@ -56,6 +57,7 @@ class Completer:
         self._parts = parts
         self._under_way = 0
         self._flights: SingleFlight[Answer] = SingleFlight()
+        self._summaries = Summaries(parts.services, self._on_behalf)
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
@@ -114,7 +116,18 @@ class Completer:
         )
         return answer if led else await self._parts.answers.shared(ask, answer)
 
+    async def _on_behalf(self, ask: Ask, request: pb.CompleteRequest) -> Answer:
+        """Answers a request that another one needs, in its name and within its time."""
+        who = ask.attribution
+        identity = Identity(who.tenant, who.key_id, who.project, who.user, who.feature)
+        with self._admitted(request, identity, ask.traceparent, ask.deadline) as inner:
+            answer = await self._answer(inner)
+            note_on_span(inner, answer.outcome)
+        trace_current_call(ask.span)
+        return answer
+
     async def _from_provider(self, ask: Ask) -> Answer:
+        await self._summaries.write(ask)
         await self._parts.steps.route(ask)
         async with self._parts.steps.hold(ask) as hold:
             attempt, given = await self._parts.caller.complete(ask, hold)
@@ -124,6 +137,7 @@ class Completer:
         self, ask: Ask
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         parts = self._parts
+        await self._summaries.write(ask)
         await parts.steps.route(ask)
         async with parts.steps.hold(ask) as hold:
             so_far = AnswerJoiner()
@@ -169,6 +183,7 @@ class Completer:
             deadline=deadline.sooner(parts.fleet.config.timeouts.request_seconds),
             telemetry=parts.telemetry,
             cache=parts.fleet.config.cache,
+            prompts=parts.fleet.config.prompts,
             new_id=parts.new_id,
         )
         trace_current_call(ask.span)

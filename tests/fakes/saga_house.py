@@ -19,6 +19,7 @@ from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -84,6 +85,7 @@ class House:
                     fleet=fleet,
                     settings=settings,
                     outcomes=Outcomes(self.services, self.books, fleet.config.routing),
+                    shaping=Shaping(fleet, lambda: datetime(2026, 11, 1, tzinfo=UTC)),
                     new_id=new_id,
                 ),
                 caller=caller,

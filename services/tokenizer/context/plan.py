@@ -25,6 +25,8 @@ from catalog.price import Rates
 EXCHANGES_KEPT_MIN: Final = 2
 # A cut is expected to save so many times its price: how long a conversation lasts is a guess.
 SAFETY: Final = 4
+# Facts get at least this part of what may stay.
+MEMORY_PART_MIN: Final = 50
 BUDGET_TOKENS_DEFAULT: Final = 32_000
 
 
@@ -114,7 +116,9 @@ class Planner:
 
     __slots__ = (
         "_after",
+        "_all",
         "_calls",
+        "_credit",
         "_kept",
         "_memory",
         "_policy",
@@ -150,6 +154,8 @@ class Planner:
             self._kept = max(self._kept, 2 * shape.prefix_tokens_min)
         self._calls = 0
         self._rent = 0  # what reading more than is kept at a cut has cost since the last one
+        self._credit = 0  # what cuts have saved so far, less what they cost
+        self._all = 0  # tokens of all exchanges
         self._tail = 0  # tokens of exchanges[cut:]
         self._target, self._after = cut, 0  # where a cut would go, tokens from there on
 
@@ -165,6 +171,7 @@ class Planner:
     def grow(self, tokens: int) -> None:
         """More of the last exchange."""
         self.exchanges[-1] += tokens
+        self._all += tokens
         last = len(self.exchanges) - 1
         if last >= self.cut:
             self._tail += tokens
@@ -175,7 +182,10 @@ class Planner:
         """So many calls were made of what is kept now."""
         self._calls += times
         if len(self.exchanges) > self.cut:
-            self._rent += times * self._rent_at(self._front(self.cut) + self._tail)
+            total = self._front(self.cut) + self._tail
+            self._rent += times * self._rent_at(total)
+            spared = self.system_tokens + self._all - total
+            self._credit += times * spared * read_picos(self.shape, total)
 
     def decide(self, idle_seconds: int = 0, expected_rest_turns: int | None = None) -> Plan:
         """What to keep of all this when it is sent now. Raises: CannotFit."""
@@ -197,8 +207,21 @@ class Planner:
             why = Why.BUDGET
         return figures if why is Why.KEPT else self._cut_to(self._target, figures, why)
 
+    def memory_for(self, cut: int) -> int:
+        """Most tokens that may stand for what is cut before exchange `cut`.
+
+        Under AUTO less where instructions and two exchanges as long as the first one kept fill
+        what may stay: facts are read in every call, they must not make the cut a bad bargain.
+        """
+        if not cut:
+            return 0
+        if self._policy is not Policy.AUTO or cut >= len(self.exchanges):
+            return self._memory
+        room = self._kept - self.system_tokens - EXCHANGES_KEPT_MIN * self.exchanges[cut]
+        return min(self._memory, max(self._kept // MEMORY_PART_MIN, room))
+
     def _front(self, cut: int) -> int:
-        return self.system_tokens + (self._memory if cut else 0)
+        return self.system_tokens + self.memory_for(cut)
 
     def _last(self) -> int:
         return max(self.cut, len(self.exchanges) - EXCHANGES_KEPT_MIN)
@@ -217,6 +240,7 @@ class Planner:
         self.cut = self._target = cut
         self._tail = self._after = sum(self.exchanges[cut:])
         self._rent = 0
+        self._credit -= figures.rewrite_picos
         return replace(figures, cut=cut, why=why)
 
     def _why_now(self, total: int, figures: Plan, idle_seconds: int) -> Why:
@@ -227,9 +251,12 @@ class Planner:
         if shape.lifetime_seconds and idle_seconds > shape.lifetime_seconds:
             return Why.COLD_CACHE
         expected = figures.expected_rest_turns * figures.saved_picos_a_turn
-        pays = expected >= SAFETY * figures.rewrite_picos
+        price = figures.rewrite_picos
+        # What earlier cuts have saved can be staked: even if this is the last call, the
+        # conversation has cost no more than without any cut.
+        pays = expected >= SAFETY * price or self._credit >= price
         rent = self._rent + self._rent_at(total)
-        return Why.BREAK_EVEN if pays and rent >= figures.rewrite_picos else Why.KEPT
+        return Why.BREAK_EVEN if pays and rent >= price else Why.KEPT
 
     def _rent_at(self, total: int) -> int:
         return max(0, total - self._kept) * read_picos(self.shape, total)
