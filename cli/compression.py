@@ -27,7 +27,7 @@ def _compression() -> None:
 
 
 @command
-async def test(
+async def trial(
     prompts: Annotated[
         Path, typer.Argument(help="JSON lines: a string, or an object with `messages` as OpenAI's.")
     ],
@@ -63,8 +63,8 @@ async def test(
     if level not in LEVELS:
         raise Problem(f"there is no level {level}", f"known: {', '.join(LEVELS)}", code=EXIT_USAGE)
     options = pb.RequestOptions(feature=feature)
-    options.compression.level = pb.CompressionLevel.Value(f"COMPRESSION_LEVEL_{level.upper()}")
-    options.compression.keep_percent = keep_percent
+    number: Any = pb.CompressionLevel.Value(f"COMPRESSION_LEVEL_{level.upper()}")
+    options.compression.MergeFrom(pb.CompressionOptions(level=number, keep_percent=keep_percent))
     request = pb.TestCompressionRequest(
         model=model,
         prompts=_read(prompts),
@@ -86,7 +86,7 @@ async def test(
 
 def register(app_above: typer.Typer) -> None:
     """Adds `compression` with its command."""
-    app.command("test", epilog=EPILOG)(test)
+    app.command("test", epilog=EPILOG)(trial)
     app_above.add_typer(app, name="compression")
 
 

@@ -8,7 +8,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from chassis.calls import current_call
-from gateway.compression_test import Caller, CompressionTest
+from gateway.compression_trials import Caller, CompressionTest
 from gateway.door import Identity
 from gateway.errors import KeyInvalid
 from gateway.saga.complete import Completer

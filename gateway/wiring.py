@@ -17,7 +17,7 @@ from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
 from gateway.auth import Keys
-from gateway.compression_test import CompressionTest
+from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer

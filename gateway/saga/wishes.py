@@ -49,9 +49,9 @@ _WORDING: Final = (
 class Wishes:
     """Resolved: nothing here is left to a default."""
 
-    level: int = pb.COMPRESSION_LEVEL_OFF
+    level: pb.CompressionLevel = pb.COMPRESSION_LEVEL_OFF
     keep_permille: int = 500
-    policy: int = pb.CONTEXT_POLICY_ALL
+    policy: pb.ContextPolicy = pb.CONTEXT_POLICY_ALL
     budget_tokens: int = BUDGET_TOKENS_DEFAULT
     summary_model: str = ""
     expected_rest_turns: int | None = None

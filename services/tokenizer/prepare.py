@@ -202,8 +202,8 @@ def _made(
     if ask.compress is not None:
         draft.compress(ask.compress)
     memory, memory_tally = "", Tally()
-    if begin and ask.fit is not None and ask.fit.policy in MEMORY_POLICIES:
-        memory = draft.memory(ask.fit)
+    if begin and plan is not None and ask.fit is not None and ask.fit.policy in MEMORY_POLICIES:
+        memory = draft.memory(ask.fit.policy, plan.memory_tokens_max)
     if memory:  # then something was cut, and the sums are no longer the conversation's own
         memory_tally = message_tally(chat.Message(role=chat.ROLE_SYSTEM, content=memory), meter)
         draft.sums.history.include(memory_tally)
@@ -239,7 +239,7 @@ class _Draft:
         front = [place for place in self._talk.instructions if place < self._begin]
         return [*front, *range(self._begin, len(self._messages))]
 
-    def memory(self, fit: Fit) -> str:
+    def memory(self, policy: Policy, tokens_max: int) -> str:
         """What stands for the messages before; decided by them and the exchange after."""
         talk, begin, messages = self._talk, self._begin, self._messages
         after = next((start for start in talk.starts if start > begin), len(talk))
@@ -247,8 +247,7 @@ class _Draft:
         front = [messages[place] for place in talk.instructions if place < begin]
         first = [messages[place] for place in range(begin, after) if place not in inside]
         gone = [messages[place] for place in range(begin) if place not in inside]
-        tokens_max = memory_max(fit.policy, fit.budget_tokens)
-        return words_of(fit.policy, gone, [*front, *first], tokens_max, self._meter)
+        return words_of(policy, gone, [*front, *first], tokens_max, self._meter)
 
     def compress(self, options: Options) -> None:
         """The rules that look at more than one message, on what is kept."""

@@ -1,6 +1,9 @@
 """Prompts made shorter, conversations fitted and summed up, compression tested: the whole fleet."""
 
+import asyncio
 import json
+import os
+import sys
 
 import pytest
 from spendgate.chat.v1 import chat_pb2
@@ -40,9 +43,7 @@ async def ask(house, secret, messages, model="strong", **options):
     return await house.gateway.Complete(
         pb.CompleteRequest(
             model=model,
-            prompt=chat_pb2.Prompt(
-                messages=messages, sampling=chat_pb2.Sampling(temperature=0)
-            ),
+            prompt=chat_pb2.Prompt(messages=messages, sampling=chat_pb2.Sampling(temperature=0)),
             options=pb.RequestOptions(**options),
         ),
         timeout=30,
@@ -174,3 +175,36 @@ async def test_compression_is_tested_and_its_calls_are_booked(house, tenant):
     request.options.compression.level = pb.COMPRESSION_LEVEL_OFF
     with pytest.raises(Exception, match="INVALID_ARGUMENT"):
         await house.gateway.TestCompression(request, timeout=60, metadata=bearer(secret))
+
+
+async def test_the_command_line_tests_compression_too(house, tenant, tmp_path):
+    """A verdict with its numbers, exit code 0 or 1; a bad file is told before anything is asked."""
+    secret = await house.key(tenant)
+    prompts = tmp_path / "prompts.jsonl"
+    rows = [{"role": "tool", "tool_call_id": "1", "content": RESULT}]
+    prompts.write_text(json.dumps("What is a canary?") + "\n" + json.dumps({"messages": rows}))
+    code, said = await spendgate(house, secret, str(prompts), "--level", "lossless", "--json")
+    told = json.loads(said)
+    assert code == (0 if told["passed"] else 1)
+    assert len(told["trials"]) == 2
+    assert len(await house.entries(tenant)) == 8
+    code, said = await spendgate(house, secret, str(prompts), "--threshold", "0.001")
+    assert code == 0
+    assert "passed" in said
+    assert "0.001 wanted" in said
+    prompts.write_text("{}")
+    code, said = await spendgate(house, secret, str(prompts))
+    assert (code, "line 1" in said) == (2, True)
+
+
+async def spendgate(house, secret, *arguments):
+    """(exit code, what it said) of `spendgate compression test`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "cli.main", "compression", "test", *arguments, "--model", "strong"),
+        env={**os.environ, "SPENDGATE_GATEWAY": house.address("gateway"), "SPENDGATE_KEY": secret},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()

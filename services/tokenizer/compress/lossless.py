@@ -9,7 +9,6 @@ from services.tokenizer.compress.spans import CODE, rewrite
 
 # Strings are taken whole, so that a blank in one is not one between two.
 _BLANKS_IN_JSON = regex.compile(r'("(?:[^"\\]|\\.)*+")|[ \t\r\n]++')
-_USUAL_BLANKS = (('": ', '":'), (', "', ',"'), ("}, {", "},{"))
 _CLOSE = {": ": ":", ", ": ",", "}, ": "},", "], ": "],", ": {": ":{", ": [": ":["}
 _TRAILING = regex.compile(r"[ \t]++(?=\n)")
 _INNER = regex.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
@@ -40,21 +39,23 @@ def quickest_minify(text: str, minified: str) -> Callable[[str], str]:
 
     The quick ways are wrong for some JSON: a string may hold what looks like the end of one.
     """
-    for quick in (_close_usual_blanks, _close_between_quotes):
+    for quick in (_close_pairs, _close_usual_blanks, _close_between_quotes):
         if quick(text) == minified:
             return quick
     return minify_json
 
 
+def _close_pairs(text: str) -> str:
+    return text.replace('": ', '":').replace(', "', ',"')
+
+
 def _close_usual_blanks(text: str) -> str:
-    for spaced, close in _USUAL_BLANKS:
-        text = text.replace(spaced, close)
-    return text
+    return _close_pairs(text).replace("}, {", "},{").replace("], [", "],[")
 
 
 def _close_between_quotes(text: str) -> str:
     parts = text.split('"')
-    parts[::2] = [_CLOSE.get(part) or "".join(part.split()) for part in parts[::2]]
+    parts[::2] = [_CLOSE.get(part) or part.replace(" ", "") for part in parts[::2]]
     return '"'.join(parts)
 
 

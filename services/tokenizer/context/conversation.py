@@ -189,7 +189,8 @@ class Conversation:
     def _shortened(self, message: chat.Message, given: Tally, place: int, meter: Meter) -> Tally:
         """The tally of the message as it is sent."""
         text = message.content
-        rule, change = Rule.JSON, minify_json
+        rule = Rule.JSON
+        change: Change = minify_json
         if Rule.JSON in self._rules and (less := minify_json(text)) != text:
             change = quickest_minify(text, less)
         elif Rule.WHITESPACE in self._rules and (less := squeeze_whitespace(text)) != text:

@@ -66,14 +66,13 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     if cut >= len(parts) > 0:
         raise context_invalid("cut_from_message", "leaves no exchange")
     remembers = wish.policy in MEMORY_POLICIES
-    tokens_max = memory_max(wish.policy, wish.budget_tokens)
     talk = Talk(
         sum(tallies[place].tokens for place in instructions),
         [part.tokens for part in parts],
         cut,
         wish.idle_seconds,
         wish.expected_rest_turns,
-        tokens_max,
+        memory_max(wish.policy, wish.budget_tokens),
         [
             sum(messages[place].role == chat.ROLE_ASSISTANT for place in part.places)
             for part in parts
@@ -89,7 +88,8 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     # Only what stood at the cut decides the memory, or it would change with every turn.
     words = ""
     if left_out and remembers:
-        words = words_of(wish.policy, left_out, [*front, *first], tokens_max, meter)
+        most = decided.memory_tokens_max
+        words = words_of(wish.policy, left_out, [*front, *first], most, meter)
     extra = [chat.Message(role=chat.ROLE_SYSTEM, content=words)] if words else []
     new_from = parts[-1].start if parts else 0
     return Fitted(

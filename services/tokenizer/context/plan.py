@@ -88,6 +88,8 @@ class Plan:
     saved_picos_a_turn: int = 0
     break_even_turns: int = 0
     expected_rest_turns: int = 0
+    # Most tokens of what stands for the part that is cut.
+    memory_tokens_max: int = 0
 
 
 class CannotFit(Exception):
@@ -104,9 +106,13 @@ def plan(policy: Policy, talk: Talk, shape: Shape, budget_tokens: int) -> Plan:
     planner = Planner(policy, shape, budget_tokens, talk.memory_tokens, talk.cut)
     planner.instruct(talk.system_tokens)
     calls = talk.calls or [1] * (len(talk.exchanges) - 1) + [0] * bool(talk.exchanges)
-    for tokens, times in zip(talk.exchanges, calls, strict=True):
-        planner.add(tokens)
-        planner.called(times)
+    for place, (tokens, times) in enumerate(zip(talk.exchanges, calls, strict=True), 1):
+        # Of the last exchange what came after its last call was never sent: about a share of it.
+        fresh = tokens // (times + 1) if place == len(calls) else 0
+        planner.add(tokens - fresh)
+        if times:
+            planner.called(times)
+        planner.grow(fresh)
     return planner.decide(talk.idle_seconds, talk.expected_rest_turns)
 
 
@@ -116,9 +122,8 @@ class Planner:
 
     __slots__ = (
         "_after",
-        "_all",
         "_calls",
-        "_credit",
+        "_fresh",
         "_kept",
         "_memory",
         "_policy",
@@ -154,14 +159,14 @@ class Planner:
             self._kept = max(self._kept, 2 * shape.prefix_tokens_min)
         self._calls = 0
         self._rent = 0  # what reading more than is kept at a cut has cost since the last one
-        self._credit = 0  # what cuts have saved so far, less what they cost
-        self._all = 0  # tokens of all exchanges
+        self._fresh = 0  # tokens that no call has sent yet
         self._tail = 0  # tokens of exchanges[cut:]
         self._target, self._after = cut, 0  # where a cut would go, tokens from there on
 
     def instruct(self, tokens: int) -> None:
         """More instructions."""
         self.system_tokens += tokens
+        self._fresh += tokens
 
     def add(self, tokens: int = 0) -> None:
         """A new exchange."""
@@ -171,7 +176,7 @@ class Planner:
     def grow(self, tokens: int) -> None:
         """More of the last exchange."""
         self.exchanges[-1] += tokens
-        self._all += tokens
+        self._fresh += tokens
         last = len(self.exchanges) - 1
         if last >= self.cut:
             self._tail += tokens
@@ -181,11 +186,9 @@ class Planner:
     def called(self, times: int = 1) -> None:
         """So many calls were made of what is kept now."""
         self._calls += times
+        self._fresh = 0
         if len(self.exchanges) > self.cut:
-            total = self._front(self.cut) + self._tail
-            self._rent += times * self._rent_at(total)
-            spared = self.system_tokens + self._all - total
-            self._credit += times * spared * read_picos(self.shape, total)
+            self._rent += times * self._rent_at(self._front(self.cut) + self._tail)
 
     def decide(self, idle_seconds: int = 0, expected_rest_turns: int | None = None) -> Plan:
         """What to keep of all this when it is sent now. Raises: CannotFit."""
@@ -240,8 +243,7 @@ class Planner:
         self.cut = self._target = cut
         self._tail = self._after = sum(self.exchanges[cut:])
         self._rent = 0
-        self._credit -= figures.rewrite_picos
-        return replace(figures, cut=cut, why=why)
+        return replace(figures, cut=cut, why=why, memory_tokens_max=self.memory_for(cut))
 
     def _why_now(self, total: int, figures: Plan, idle_seconds: int) -> Why:
         """What makes a cut pay in this turn; KEPT when nothing does."""
@@ -251,26 +253,23 @@ class Planner:
         if shape.lifetime_seconds and idle_seconds > shape.lifetime_seconds:
             return Why.COLD_CACHE
         expected = figures.expected_rest_turns * figures.saved_picos_a_turn
-        price = figures.rewrite_picos
-        # What earlier cuts have saved can be staked: even if this is the last call, the
-        # conversation has cost no more than without any cut.
-        pays = expected >= SAFETY * price or self._credit >= price
+        pays = expected >= SAFETY * figures.rewrite_picos
         rent = self._rent + self._rent_at(total)
-        return Why.BREAK_EVEN if pays and rent >= price else Why.KEPT
+        return Why.BREAK_EVEN if pays and rent >= figures.rewrite_picos else Why.KEPT
 
     def _rent_at(self, total: int) -> int:
         return max(0, total - self._kept) * read_picos(self.shape, total)
 
     def _figures(self, total: int, expected_rest_turns: int | None) -> Plan:
         """The arithmetic of cutting to the target now, as a plan to keep all."""
-        shape, exchanges = self.shape, self.exchanges
+        shape = self.shape
         after = self._front(self._target) + self._after
         removed = max(0, total - after)
         read = read_picos(shape, total)
-        # Instructions stay cached where they are long enough by themselves; the newest exchange
+        # Instructions stay cached where they are long enough by themselves; what was never sent
         # is written for the first time, cut or not.
         stays = self.system_tokens if self.system_tokens >= shape.prefix_tokens_min else 0
-        again = max(0, after - stays - exchanges[-1]) if exchanges else 0
+        again = max(0, after - stays - self._fresh)
         rewrite = again * max(0, write_picos(shape) - read)
         saved = removed * read
         rest = expected_rest_turns
@@ -282,6 +281,7 @@ class Planner:
             saved_picos_a_turn=saved,
             break_even_turns=-(-rewrite // saved) if saved else 0,
             # Half as many as were: all that is known is how long the conversation has lasted.
+            memory_tokens_max=self.memory_for(self.cut),
             expected_rest_turns=(self._calls + 1) // 2 if rest is None else rest,
         )
 

@@ -86,8 +86,8 @@ class _Run:
         self._policy = policy
         self._price = price
         self._shape = shape
-        self._memory_max = memory_max(policy, budget)
-        self._planner = Planner(policy, shape, budget, self._memory_max)
+        self._planner = Planner(policy, shape, budget, memory_max(policy, budget))
+        self._memory_max = 0
         self._told = 0  # messages the planner has heard of
         self._cut = 0
         self._words, self._words_tokens = "", 0
@@ -143,7 +143,7 @@ class _Run:
         planner.called()
         if decided.why is not Why.KEPT:
             self.sums.cuts.append(decided)
-        self._cut = decided.cut
+        self._cut, self._memory_max = decided.cut, decided.memory_tokens_max
 
     def _remember(self) -> None:
         recording = self._recording
