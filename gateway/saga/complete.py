@@ -120,11 +120,13 @@ class Completer:
         """Answers a request that another one needs, in its name and within its time."""
         who = ask.attribution
         identity = Identity(who.tenant, who.key_id, who.project, who.user, who.feature)
-        with self._admitted(request, identity, ask.traceparent, ask.deadline) as inner:
-            answer = await self._answer(inner)
-            note_on_span(inner, answer.outcome)
-        trace_current_call(ask.span)
-        return answer
+        try:
+            with self._admitted(request, identity, ask.traceparent, ask.deadline) as inner:
+                answer = await self._answer(inner)
+                _tell(inner, answer.outcome)
+                return answer
+        finally:
+            trace_current_call(ask.span)
 
     async def _from_provider(self, ask: Ask) -> Answer:
         await self._summaries.write(ask)
