@@ -23,6 +23,7 @@ from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -86,6 +87,7 @@ class House:
             outcomes=outcomes,
             sessions=Sessions(lambda: self.clock),
             budget_use=BudgetUse(self.services, lambda: self.clock),
+            shaping=Shaping(fleet, lambda: self.day),
             new_id=new_id,
         )
         learning = fleet.config.routing.learning
