@@ -42,6 +42,14 @@ baseline_model: dear
 retry: {attempts_max: 2, backoff_seconds: 0.001}
 """
 IDENTITY = Identity(tenant="acme", key_id="k1")
+SETTINGS = GatewaySettings(
+    tokenizer_address="x",
+    cache_address="x",
+    router_address="x",
+    ledger_address="x",
+    outbox_dir=Path("unused"),
+    requests_max=64,
+)
 
 
 class House:
@@ -54,14 +62,7 @@ class House:
         self.outbox = MemoryOutbox()
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(FLEET_FILE + routing))
-        settings = GatewaySettings(
-            tokenizer_address="x",
-            cache_address="x",
-            router_address="x",
-            ledger_address="x",
-            outbox_dir=Path("unused"),
-            requests_max=64,
-        )
+        settings = SETTINGS
 
         def new_id() -> str:
             return f"id-{next(numbers)}"
