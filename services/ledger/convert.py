@@ -30,6 +30,7 @@ from services.ledger.rules.values import (
     Entry,
     EntryKind,
     KeyRole,
+    PromptFacts,
     SavingCause,
     Tokens,
     UsageSource,
@@ -145,6 +146,7 @@ def from_pb_attempt(attempt: entry_pb2.Attempt) -> Attempt:
         first_token_ms=attempt.first_token_ms,
         error_reason=attempt.error_reason,
         trace_id=attempt.trace_id,
+        facts=PromptFacts(*(getattr(attempt.facts, name) for name in PromptFacts._fields)),
     )
 
 
@@ -342,7 +344,13 @@ def _to_attempt(attempt: Attempt) -> entry_pb2.Attempt:
         first_token_ms=attempt.first_token_ms,
         error_reason=attempt.error_reason,
         trace_id=attempt.trace_id,
+        facts=_to_facts(attempt.facts),
     )
+
+
+def _to_facts(facts: PromptFacts) -> entry_pb2.PromptFacts | None:
+    told = {name: fact for name, fact in facts._asdict().items() if fact}
+    return entry_pb2.PromptFacts(**told) if told else None
 
 
 def _to_tokens(usage: Tokens) -> chat_pb2.TokenUsage:

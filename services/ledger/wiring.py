@@ -5,13 +5,20 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
+from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 
 from catalog.fleet import load_fleet
 from chassis.server import Outfit, Room
 from services.ledger.errors import TABLE
 from services.ledger.paging import PageTokens
+from services.ledger.reading.breakdown import BreakdownStore
+from services.ledger.reading.export import ExportStore
+from services.ledger.reading.follow import Follower, follow_for_ever
+from services.ledger.reading.servicer import ReadingDesk, ReadingServicer
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
@@ -26,6 +33,7 @@ from services.ledger.sweep import sweep_for_ever
 from services.ledger.writer import GroupCommit
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
+READING_SERVICE_NAME = "spendgate.ledger.v1.ReadingService"
 
 
 def wall_clock() -> int:
@@ -57,11 +65,8 @@ async def build(
         sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
     )
 
-    async def stop_sweeping() -> None:
-        sweep.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweep
-
+    follower = Follower(database, clock)
+    following = asyncio.create_task(follow_for_ever(follower, seconds=settings.follow_seconds))
     pepper = settings.key_pepper.get_secret_value().encode()
     desk = Desk(
         writer=writer,
@@ -71,14 +76,31 @@ async def build(
         pages=PageTokens(pepper),
         clock=clock,
     )
+    reading = ReadingDesk(
+        breakdowns=BreakdownStore(database),
+        exports=ExportStore(database),
+        follower=follower,
+        pages=PageTokens(pepper),
+        clock=clock,
+    )
     return Room(
-        servicers=[(rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk))],
-        service_names=[SERVICE_NAME],
+        servicers=[
+            (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk)),
+            (reading_rpc.add_ReadingServiceServicer_to_server, ReadingServicer(reading)),
+        ],
+        service_names=[SERVICE_NAME, READING_SERVICE_NAME],
         errors=TABLE,
         # In reverse: what is queued is written before the database is closed.
         cleanups=[
             ("database", database.close),
-            ("sweep", stop_sweeping),
+            ("sweep", partial(_stop, sweep)),
+            ("follower", partial(_stop, following)),
             ("writer", writer.close),
         ],
     )
+
+
+async def _stop(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
+from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 
 from chassis.health import Health
 from chassis.server import running
@@ -36,6 +37,7 @@ class Ledger:
         self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health
     ) -> None:
         self.stub = rpc.LedgerServiceStub(channel)
+        self.reading = reading_rpc.ReadingServiceStub(channel)
         self.path = path
         self.clock = clock
         self.health = health

@@ -50,6 +50,7 @@ def test_an_entry_says_all_that_was_told() -> None:
         first_token_ms=3,
         error_reason="X",
         trace_id="a" * 32,
+        facts=PromptFacts("p", "s", "n", 1, 2, 3, 4, 5),
     )
     entry = apply(books(), record(told))
     assert isinstance(entry, Entry)

@@ -1,0 +1,88 @@
+"""ReadingService: proto in, call, proto out."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from spendgate.ledger.v1 import reading_service_pb2 as pb
+from spendgate.ledger.v1 import reading_service_pb2_grpc as rpc
+
+from services.ledger.convert import from_pb_time, to_pb_entry
+from services.ledger.paging import PageTokens, page_size
+from services.ledger.reading import check, convert
+from services.ledger.reading.breakdown import BreakdownStore
+from services.ledger.reading.export import ExportStore
+from services.ledger.reading.follow import Follower
+from services.ledger.servicer import question_of
+
+SIZE_DEFAULT = 50
+SIZE_MAX = 1000
+# How long a question waits for the newest rows to be summed up.
+CATCH_UP_SECONDS_MAX = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingDesk:
+    """What the servicer hands its work to. `clock` gives microseconds since 1970."""
+
+    breakdowns: BreakdownStore
+    exports: ExportStore
+    follower: Follower
+    pages: PageTokens
+    clock: Callable[[], int]
+
+
+class ReadingServicer(rpc.ReadingServiceServicer):
+    """Converts and calls."""
+
+    def __init__(self, desk: ReadingDesk) -> None:
+        self._desk = desk
+
+    async def Breakdown(self, request: pb.BreakdownRequest, context: Any) -> pb.BreakdownResponse:
+        """Sums what was booked."""
+        check.check_breakdown(request)
+        size = page_size(request.page_size, default=SIZE_DEFAULT, most=SIZE_MAX)
+        place = self._desk.pages.place(question_of(request), request.page_token)
+        # The end is part of the token: "now" stays the same from page to page.
+        now_us = self._desk.clock()
+        offset, end_us = (int(n) for n in place) if place else (0, convert.end_of(request, now_us))
+        current = await self._desk.follower.catch_up(CATCH_UP_SECONDS_MAX)
+        question = convert.to_question(request, end_us)
+        found = await self._desk.breakdowns.breakdown(question, offset=offset, rows_max=size + 1)
+        response = pb.BreakdownResponse(
+            rows=[convert.to_pb_row(row, question.axes) for row in found.rows[:size]],
+            total=convert.to_pb_row(found.total, ()),
+            source=pb.READ_SOURCE_ROLLUPS if found.rollups else pb.READ_SOURCE_ENTRIES,
+            behind=not current,
+        )
+        if len(found.rows) > size:
+            response.next_page_token = self._desk.pages.token(
+                question_of(request), (offset + size, end_us)
+            )
+        return response
+
+    async def ExportEntries(
+        self, request: pb.ExportEntriesRequest, context: Any
+    ) -> AsyncIterator[pb.ExportEntriesResponse]:
+        """Streams booked rows."""
+        check.check_period(request)
+        question = question_of(request)
+        place = self._desk.pages.place(question, request.cursor, field="cursor")
+        end_us = (
+            from_pb_time(request.end_time)
+            if request.HasField("end_time")
+            else self._desk.clock() + 1
+        )
+        after_no, end_us = (int(n) for n in place) if place else (0, end_us)
+        while True:
+            piece = await self._desk.exports.piece(
+                request.tenant, from_pb_time(request.start_time), end_us, after_no
+            )
+            if not piece.entries:
+                return
+            after_no = piece.last_no
+            yield pb.ExportEntriesResponse(
+                entries=[to_pb_entry(entry) for entry in piece.entries],
+                cursor=self._desk.pages.token(question, (after_no, end_us)),
+                left_count=piece.left_count,
+            )
