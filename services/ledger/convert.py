@@ -364,3 +364,8 @@ def _to_time(us: int) -> timestamp_pb2.Timestamp:
 
 def _from_duration(duration: duration_pb2.Duration) -> int:
     return duration.seconds * MICROS_PER_SECOND + duration.nanos // 1000
+
+
+# For the messages of other contracts of this room.
+to_pb_time = _to_time
+to_pb_tokens = _to_tokens

@@ -1,5 +1,7 @@
 """ReadingService: proto in, call, proto out."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +9,8 @@ from typing import Any
 from spendgate.ledger.v1 import reading_service_pb2 as pb
 from spendgate.ledger.v1 import reading_service_pb2_grpc as rpc
 
+from services.ledger.alerts.convert import to_pb_alert
+from services.ledger.alerts.store import AlertStore
 from services.ledger.convert import from_pb_time, to_pb_entry
 from services.ledger.paging import PageTokens, page_size
 from services.ledger.reading import check, convert
@@ -17,6 +21,8 @@ from services.ledger.servicer import question_of
 
 SIZE_DEFAULT = 50
 SIZE_MAX = 1000
+ALERTS_MAX = 200
+WATCH_SECONDS = 1.0
 # How long a question waits for the newest rows to be summed up.
 CATCH_UP_SECONDS_MAX = 2.0
 
@@ -28,6 +34,9 @@ class ReadingDesk:
     breakdowns: BreakdownStore
     exports: ExportStore
     follower: Follower
+    alerts: AlertStore
+    # Set when the service ends: watchers are let go.
+    stopping: asyncio.Event
     pages: PageTokens
     clock: Callable[[], int]
 
@@ -68,12 +77,10 @@ class ReadingServicer(rpc.ReadingServiceServicer):
         check.check_period(request)
         question = question_of(request)
         place = self._desk.pages.place(question, request.cursor, field="cursor")
-        end_us = (
-            from_pb_time(request.end_time)
-            if request.HasField("end_time")
-            else self._desk.clock() + 1
-        )
-        after_no, end_us = (int(n) for n in place) if place else (0, end_us)
+        # Without an end it goes to where the books end, also when it goes on another day.
+        asked = request.HasField("end_time")
+        end_us = from_pb_time(request.end_time) if asked else self._desk.clock() + 1
+        after_no = int(place[0]) if place else 0
         while True:
             piece = await self._desk.exports.piece(
                 request.tenant, from_pb_time(request.start_time), end_us, after_no
@@ -83,6 +90,39 @@ class ReadingServicer(rpc.ReadingServiceServicer):
             after_no = piece.last_no
             yield pb.ExportEntriesResponse(
                 entries=[to_pb_entry(entry) for entry in piece.entries],
-                cursor=self._desk.pages.token(question, (after_no, end_us)),
+                cursor=self._desk.pages.token(question, (after_no,)),
                 left_count=piece.left_count,
             )
+
+    async def ListAlerts(
+        self, request: pb.ListAlertsRequest, context: Any
+    ) -> pb.ListAlertsResponse:
+        """Lists alerts."""
+        check.check_alerts(request)
+        size = page_size(request.page_size, default=SIZE_DEFAULT, most=ALERTS_MAX)
+        place = self._desk.pages.place(question_of(request), request.page_token)
+        before = int(place[0]) if place else None
+        found = await self._desk.alerts.page(request.tenant, before_no=before, rows_max=size + 1)
+        response = pb.ListAlertsResponse(alerts=[to_pb_alert(alert) for alert in found[:size]])
+        if len(found) > size:
+            last = found[size - 1].number
+            response.next_page_token = self._desk.pages.token(question_of(request), (last,))
+        return response
+
+    async def WatchAlerts(
+        self, request: pb.WatchAlertsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchAlertsResponse]:
+        """Streams alerts as they are raised."""
+        check.check_alerts(request)
+        alerts = self._desk.alerts
+        after = request.after_number
+        if not request.HasField("after_number"):
+            after = await alerts.last_number(request.tenant)
+        while not self._desk.stopping.is_set():
+            found = await alerts.after(request.tenant, after, ALERTS_MAX)
+            for alert in found:
+                after = alert.number
+                yield pb.WatchAlertsResponse(alert=to_pb_alert(alert))
+            if not found:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._desk.stopping.wait(), WATCH_SECONDS)

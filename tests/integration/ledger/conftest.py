@@ -177,9 +177,10 @@ async def refusal(call: Any) -> status_pb2.Status:
 
 @asynccontextmanager
 async def running_ledger(folder: Path, clock: SetClock, **settings: Any) -> AsyncIterator[Ledger]:
-    """The service over the books in `folder`."""
+    """The service over the books in `folder`; `fleet_more` is added to the fleet file."""
     fleet = folder / "fleet.yaml"
-    await asyncio.to_thread(fleet.write_text, FLEET)
+    environ = settings.pop("environ", {})
+    await asyncio.to_thread(fleet.write_text, FLEET + settings.pop("fleet_more", ""))
     path = folder / "ledger.db"
     given = {
         "database_url": f"sqlite:///{path}",
@@ -190,7 +191,9 @@ async def running_ledger(folder: Path, clock: SetClock, **settings: Any) -> Asyn
         **settings,
     }
     async with (
-        running("ledger", LedgerSettings(**given), partial(build, clock=clock)) as service,
+        running(
+            "ledger", LedgerSettings(**given), partial(build, clock=clock, environ=environ)
+        ) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
         yield Ledger(channel, path, clock, service.health)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import grpc
 import pytest
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
@@ -173,13 +174,17 @@ async def test_an_export_is_every_row_once_and_goes_on_after_a_break(ledger: Led
     pieces = [piece async for piece in ledger.reading.ExportEntries(request, timeout=30)]
     rows = [entry.request_id for piece in pieces for entry in piece.entries]
     assert rows == ids
-    more = await call(ledger, 9)
     request.cursor = pieces[-1].cursor
-    ledger.clock.go_on(3600)
     assert [p async for p in ledger.reading.ExportEntries(request, timeout=30)] == []
-    later = pb.ExportEntriesRequest(tenant="acme")
-    pieces = [piece async for piece in ledger.reading.ExportEntries(later, timeout=30)]
-    assert [entry.request_id for piece in pieces for entry in piece.entries] == [*ids, more]
+    ledger.clock.go_on(3600)
+    more = await call(ledger, 9)
+    (piece,) = [p async for p in ledger.reading.ExportEntries(request, timeout=30)]
+    assert [entry.request_id for entry in piece.entries] == [more]
+    status = pb.ExportEntriesRequest(tenant="other", cursor=piece.cursor)
+    call_ = ledger.reading.ExportEntries(status, timeout=30)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        _ = [p async for p in call_]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_sums_by_key_survive_a_restart_uncounted_twice(

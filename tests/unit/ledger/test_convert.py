@@ -10,7 +10,7 @@ from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from services.ledger import convert
 from services.ledger.rules import values
 from services.ledger.rules.apply import apply
-from services.ledger.rules.values import Entry, SavingCause, Tokens
+from services.ledger.rules.values import Entry, PromptFacts, SavingCause, Tokens
 from tests.unit.ledger.making import attempt, books, new_id, record, step
 
 
