@@ -56,7 +56,7 @@ class WebhookConfig(Section):
     """What it is told of. Default: everything."""
     tenants: list[str] = Field(default=[], max_length=1024)
     """Whose alerts. Default: everybody's."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10
+    timeout_seconds: Annotated[Seconds, Field(le=60)] = 10
     """Longest wait for an answer; then it is tried again."""
 
     @model_validator(mode="after")

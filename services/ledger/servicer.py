@@ -57,24 +57,24 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     async def Reserve(self, request: pb.ReserveRequest, context: Any) -> pb.ReserveResponse:
         """Sets money aside."""
         answers = await self._batch(RESERVE, request.items)
-        return pb.ReserveResponse(results=[_result(pb.ReserveResult, "hold", a) for a in answers])
+        return pb.ReserveResponse(results=[result_of(pb.ReserveResult, "hold", a) for a in answers])
 
     async def Settle(self, request: pb.SettleRequest, context: Any) -> pb.SettleResponse:
         """Charges holds."""
         answers = await self._batch(SETTLE, request.items)
         return pb.SettleResponse(
-            results=[_result(pb.SettleResult, "settlement", a) for a in answers]
+            results=[result_of(pb.SettleResult, "settlement", a) for a in answers]
         )
 
     async def Release(self, request: pb.ReleaseRequest, context: Any) -> pb.ReleaseResponse:
         """Gives holds back."""
         answers = await self._batch(RELEASE, request.items)
-        return pb.ReleaseResponse(results=[_result(pb.ReleaseResult, "hold", a) for a in answers])
+        return pb.ReleaseResponse(results=[result_of(pb.ReleaseResult, "hold", a) for a in answers])
 
     async def Record(self, request: pb.RecordRequest, context: Any) -> pb.RecordResponse:
         """Books rows without holds."""
         answers = await self._batch(RECORD, request.items)
-        return pb.RecordResponse(results=[_result(pb.RecordResult, "entry", a) for a in answers])
+        return pb.RecordResponse(results=[result_of(pb.RecordResult, "entry", a) for a in answers])
 
     async def CreateBudget(
         self, request: pb.CreateBudgetRequest, context: Any
@@ -232,5 +232,6 @@ def question_of(request: Any) -> bytes:
     return bytes(name + b"\0" + bare.SerializeToString(deterministic=True))
 
 
-def _result(kind: Any, field: str, answer: Any) -> Any:
+def result_of(kind: Any, field: str, answer: Any) -> Any:
+    """A result of a batch: its answer in `field`, or its error."""
     return kind(**{"error" if isinstance(answer, status_pb2.Status) else field: answer})

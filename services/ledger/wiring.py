@@ -19,9 +19,11 @@ from services.ledger.alerts.store import AlertStore
 from services.ledger.alerts.watch import Watch, watch_for_ever
 from services.ledger.errors import TABLE
 from services.ledger.paging import PageTokens
+from services.ledger.reading.booked import Booked, Names
 from services.ledger.reading.breakdown import BreakdownStore
 from services.ledger.reading.export import ExportStore
 from services.ledger.reading.follow import Follower, follow_for_ever
+from services.ledger.reading.insights import Insights
 from services.ledger.reading.servicer import ReadingDesk, ReadingServicer
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
@@ -83,7 +85,7 @@ async def build(
         pages=PageTokens(pepper),
         clock=clock,
     )
-    reading = _reading(settings, fleet, database, clock=clock, environ=environ)
+    reading = _reading(settings, fleet, database, writer, clock=clock, environ=environ)
     return Room(
         servicers=[
             (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk)),
@@ -119,6 +121,7 @@ def _reading(
     settings: LedgerSettings,
     fleet: Fleet,
     database: Database,
+    writer: GroupCommit,
     *,
     clock: Callable[[], int],
     environ: Mapping[str, str] | None,
@@ -145,6 +148,10 @@ def _reading(
         exports=ExportStore(database),
         follower=follower,
         alerts=kept,
+        insights=Insights(database, fleet, CatalogPrices(fleet.book), clock),
+        booked=Booked(database),
+        names=Names(fleet),
+        writer=writer,
         stopping=asyncio.Event(),
         pages=PageTokens(settings.key_pepper.get_secret_value().encode()),
         clock=clock,

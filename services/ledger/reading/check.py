@@ -89,7 +89,7 @@ def check_reconcile(request: pb.ReconcileRequest) -> None:
     checks.done()
 
 
-def check_import(item: pb.UsageEvent) -> None:
+def check_import(item: pb.UsageEvent, now_us: int) -> None:
     """Raises InvalidFields."""
     checks = Checks()
     checks.name("source", item.source, SOURCE_BYTES_MAX)
@@ -97,6 +97,8 @@ def check_import(item: pb.UsageEvent) -> None:
     validate.check_attribution(checks, item.attribution)
     checks.that(item.HasField("event_time"), "event_time", "is required")
     validate.check_time(checks, "event_time", item.event_time)
+    past = from_pb_time(item.event_time) <= now_us
+    checks.that(past, "event_time", "must not be after now")
     checks.name("model", item.model, validate.MODEL_BYTES_MAX)
     checks.text("provider", item.provider)
     checks.that(item.HasField("usage"), "usage", "is required")

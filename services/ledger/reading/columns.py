@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, or_, select
 
 from services.ledger.reading.follow import NAME, place_of
+from services.ledger.reading.kinds import CALLS
 from services.ledger.rules.rollup import HITS
-from services.ledger.rules.values import AttemptOutcome, EntryKind
+from services.ledger.rules.values import AttemptOutcome
 from services.ledger.rules.windows import DAY_US, HOUR_US
 from services.ledger.sql import reading_schema, schema
 
@@ -26,8 +27,6 @@ _SAME = {
     "provider": "provider",
     "kind": "kind",
 }
-# Kinds that called a provider.
-CALLS: tuple[EntryKind, ...] = (EntryKind.CALL,)
 
 
 def named_keys(
@@ -102,7 +101,7 @@ def entry_sums() -> dict[str, ColumnElement[int]]:
 
 def is_call() -> ColumnElement[bool]:
     """Whether a row is about a call of a provider."""
-    return schema.entry.c.kind.in_([int(kind) for kind in CALLS])
+    return schema.entry.c.kind.in_(CALLS)
 
 
 def read_tokens() -> ColumnElement[int]:

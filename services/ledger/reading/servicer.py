@@ -4,25 +4,44 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from spendgate.ledger.v1 import reading_service_pb2 as pb
 from spendgate.ledger.v1 import reading_service_pb2_grpc as rpc
 
+from chassis.batch import answer_batch
+from chassis.errors import FieldViolation, InvalidFields
 from services.ledger.alerts.convert import to_pb_alert
 from services.ledger.alerts.store import AlertStore
 from services.ledger.convert import from_pb_time, to_pb_entry
+from services.ledger.errors import TABLE
+from services.ledger.insight.reconcile import TOLERANCE_PERMILLE_DEFAULT, reconcile
+from services.ledger.money_moves import move
 from services.ledger.paging import PageTokens, page_size
 from services.ledger.reading import check, convert
+from services.ledger.reading.booked import Booked, Names, UnknownDay
 from services.ledger.reading.breakdown import BreakdownStore
+from services.ledger.reading.events import import_verb
 from services.ledger.reading.export import ExportStore
 from services.ledger.reading.follow import Follower
-from services.ledger.servicer import question_of
+from services.ledger.reading.insight_messages import (
+    from_pb_line,
+    to_pb_anatomy,
+    to_pb_drifts,
+    to_pb_found,
+    to_pb_review,
+)
+from services.ledger.reading.insights import Insights
+from services.ledger.rules.windows import DAY_US
+from services.ledger.servicer import question_of, result_of
+from services.ledger.writer import GroupCommit
 
 SIZE_DEFAULT = 50
 SIZE_MAX = 1000
 ALERTS_MAX = 200
 WATCH_SECONDS = 1.0
+PERIOD_US_DEFAULT = 30 * DAY_US
 # How long a question waits for the newest rows to be summed up.
 CATCH_UP_SECONDS_MAX = 2.0
 
@@ -35,6 +54,10 @@ class ReadingDesk:
     exports: ExportStore
     follower: Follower
     alerts: AlertStore
+    insights: Insights
+    booked: Booked
+    names: Names
+    writer: GroupCommit
     # Set when the service ends: watchers are let go.
     stopping: asyncio.Event
     pages: PageTokens
@@ -46,6 +69,7 @@ class ReadingServicer(rpc.ReadingServiceServicer):
 
     def __init__(self, desk: ReadingDesk) -> None:
         self._desk = desk
+        self._import = import_verb(desk.clock)
 
     async def Breakdown(self, request: pb.BreakdownRequest, context: Any) -> pb.BreakdownResponse:
         """Sums what was booked."""
@@ -94,6 +118,67 @@ class ReadingServicer(rpc.ReadingServiceServicer):
                 left_count=piece.left_count,
             )
 
+    async def Anatomy(self, request: pb.AnatomyRequest, context: Any) -> pb.AnatomyResponse:
+        """Tells where the money went."""
+        check.check_period(request)
+        start_us, end_us = self._period(request)
+        found = await self._desk.insights.anatomy(request.tenant, start_us, end_us, request.feature)
+        return pb.AnatomyResponse(anatomy=to_pb_anatomy(found))
+
+    async def Opportunities(
+        self, request: pb.OpportunitiesRequest, context: Any
+    ) -> pb.OpportunitiesResponse:
+        """Tells what could be saved."""
+        check.check_period(request)
+        start_us, end_us = self._period(request)
+        return to_pb_found(
+            await self._desk.insights.opportunities(
+                request.tenant, start_us, end_us, request.dedicated_month_nanos
+            )
+        )
+
+    async def Review(self, request: pb.ReviewRequest, context: Any) -> pb.ReviewResponse:
+        """Holds a month against the one before."""
+        check.check_review(request)
+        found = await self._desk.insights.review(request.tenant, from_pb_time(request.month_time))
+        return pb.ReviewResponse(review=to_pb_review(found))
+
+    async def Reconcile(self, request: pb.ReconcileRequest, context: Any) -> pb.ReconcileResponse:
+        """Holds a provider's numbers against the books."""
+        check.check_reconcile(request)
+        theirs = [from_pb_line(line) for line in request.lines]
+        days = sorted({line.day for line in theirs})
+        try:
+            booked = await self._desk.booked.lines(request.tenant, days)
+        except UnknownDay:
+            violation = FieldViolation("lines", "names a day that is none")
+            raise InvalidFields("REQUEST_INVALID", violation) from None
+        providers = {line.provider for line in theirs}
+        if "" not in providers:
+            booked = [line for line in booked if line.provider in providers]
+        drifts = reconcile(
+            theirs,
+            booked,
+            same=self._desk.names.same,
+            known=self._desk.names.known,
+            tolerance_permille=request.tolerance_permille or TOLERANCE_PERMILLE_DEFAULT,
+        )
+        return to_pb_drifts(drifts)
+
+    async def ImportUsage(
+        self, request: pb.ImportUsageRequest, context: Any
+    ) -> pb.ImportUsageResponse:
+        """Books usage that went around the gateway."""
+        answers = await answer_batch(
+            request.items,
+            span_name="ledger.import",
+            errors=TABLE,
+            handle=partial(move, self._desk.writer, self._import),
+        )
+        return pb.ImportUsageResponse(
+            results=[result_of(pb.ImportUsageResult, "entry", a) for a in answers]
+        )
+
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Any
     ) -> pb.ListAlertsResponse:
@@ -126,3 +211,10 @@ class ReadingServicer(rpc.ReadingServiceServicer):
             if not found:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._desk.stopping.wait(), WATCH_SECONDS)
+
+    def _period(self, request: pb.AnatomyRequest | pb.OpportunitiesRequest) -> tuple[int, int]:
+        asked = request.HasField("end_time")
+        end_us = from_pb_time(request.end_time) if asked else self._desk.clock() + 1
+        if request.HasField("start_time"):
+            return from_pb_time(request.start_time), end_us
+        return max(0, end_us - PERIOD_US_DEFAULT), end_us
