@@ -19,7 +19,7 @@ LAZY = {
     "export": ("cli.export", "Write booked rows to a file: CSV, JSON Lines, Parquet or FOCUS."),
     "alerts": ("cli.alerts", "List alerts, or watch them come."),
     "opportunities": ("cli.opportunities", "What could be saved, with evidence."),
-    "anatomy": ("cli.opportunities", "Where the money went, from a naive estimate on."),
+    "anatomy": ("cli.anatomy", "Where the money went, from a naive estimate on."),
     "ledger": ("cli.ledger", "Work on the books: import usage, reconcile with a provider."),
     "eval": ("cli.evals", "Measure Spendgate's own parts on a file."),
 }

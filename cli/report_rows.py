@@ -61,8 +61,9 @@ def cause_name(cause: int) -> str:
 
 def record(names: Sequence[str], row: Any) -> dict[str, Any]:
     """A group as one flat record. Money is decimal text in USD, exact."""
-    from catalog.money import usd_text
     from spendgate.ledger.v1 import entry_pb2
+
+    from catalog.money import usd_text
 
     sums = row.sums
     saved = {saving.cause: int(saving.saved_nanos) for saving in sums.savings}

@@ -34,11 +34,12 @@ class Ledger:
     """The service as its callers see it, and the file under it."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health
+        self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health, address: str
     ) -> None:
         self.stub = rpc.LedgerServiceStub(channel)
         self.reading = reading_rpc.ReadingServiceStub(channel)
         self.path = path
+        self.address = address
         self.clock = clock
         self.health = health
 
@@ -196,7 +197,7 @@ async def running_ledger(folder: Path, clock: SetClock, **settings: Any) -> Asyn
         ) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        yield Ledger(channel, path, clock, service.health)
+        yield Ledger(channel, path, clock, service.health, service.address)
 
 
 @pytest.fixture
