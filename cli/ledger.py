@@ -9,6 +9,6 @@ from cli.problems import EXIT_CODES_HELP
 def register(app: typer.Typer) -> None:
     """Adds `ledger` with its commands."""
     group = typer.Typer(help="Work on the books.", no_args_is_help=True, epilog=EXIT_CODES_HELP)
-    group.command("import", epilog=ledger_import.EPILOG)(ledger_import.import_)
-    group.command("reconcile", epilog=ledger_reconcile.EPILOG)(ledger_reconcile.reconcile)
+    ledger_import.register(group)
+    ledger_reconcile.register(group)
     app.add_typer(group, name="ledger")

@@ -34,6 +34,11 @@ EPILOG = (
 )
 
 
+def register(group: typer.Typer) -> None:
+    """Adds `import`."""
+    group.command("import", epilog=EPILOG)(import_)
+
+
 class BadLine(Exception):
     """A line is no event. Contents are never quoted."""
 

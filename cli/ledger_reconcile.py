@@ -27,6 +27,11 @@ EPILOG = (
 )
 
 
+def register(group: typer.Typer) -> None:
+    """Adds `reconcile`."""
+    group.command("reconcile", epilog=EPILOG)(reconcile)
+
+
 @command
 async def reconcile(
     files: Annotated[

@@ -23,6 +23,7 @@ from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
+from gateway.saga.facts import PromptNames
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.settings import GatewaySettings
@@ -53,6 +54,8 @@ class Steps:
         self._settings = settings
         self._outcomes = outcomes
         self._new_id = new_id
+        token = settings.internal_token
+        self._names = PromptNames(token.get_secret_value().encode() if token else b"")
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
         """Counts the prompt and looks for an answer, both at once.
@@ -76,6 +79,7 @@ class Steps:
         except BaseException:
             finding.cancel()
             raise
+        await self._names.name(ask)
         ask.finding = await finding
         outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
         ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
