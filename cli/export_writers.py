@@ -118,7 +118,7 @@ def check_parquet() -> None:
     from importlib.util import find_spec
 
     if find_spec("pyarrow") is None:
-        raise Problem("Parquet needs pyarrow", "install spendgate[parquet]")
+        raise Problem("Parquet needs pyarrow", "install spendgate[archive]")
 
 
 def schema(record: Record) -> Any:
