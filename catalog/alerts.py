@@ -20,6 +20,13 @@ def _exact_usd(usd: Decimal) -> Decimal:
     return usd
 
 
+def _not_ours(name: str) -> str:
+    if name.startswith("SPENDGATE_"):
+        raise ValueError("must not begin with SPENDGATE_, which is for settings")
+    return name
+
+
+HookVariable = Annotated[EnvironmentName, AfterValidator(_not_ours)]
 Usd = Annotated[
     Decimal,
     AfterValidator(_exact_usd),
@@ -44,9 +51,9 @@ class WebhookConfig(Section):
 
     url: Url | None = None
     """Where. Give this or url_env; a URL that holds a secret, as Slack's do, belongs in url_env."""
-    url_env: EnvironmentName | None = None
+    url_env: HookVariable | None = None
     """The environment variable of the ledger that says where."""
-    secret_env: EnvironmentName | None = None
+    secret_env: HookVariable | None = None
     """The environment variable of the ledger with the secret that bodies are signed with. Default:
     they are not signed."""
     format: Literal["json", "slack"] = "json"
@@ -134,9 +141,10 @@ class AlertsConfig(ThresholdsConfig):
         return ThresholdsConfig(**{**general, **told})
 
     def variables(self) -> set[str]:
-        """The environment variables that the ledger needs for it."""
+        """The environment variables that the ledger needs for it, or the same with _FILE."""
         named = ((hook.url_env, hook.secret_env) for hook in self.webhooks.values())
-        return {name for pair in named for name in pair if name}
+        found = {name for pair in named for name in pair if name}
+        return found | {f"{name}_FILE" for name in found}
 
 
 def nanos_of(usd: Decimal) -> int:

@@ -10,6 +10,7 @@ from opentelemetry import metrics
 
 from catalog.alerts import WebhookConfig
 from catalog.config import ConfigError
+from chassis.settings import secret_of
 from services.ledger.alerts.body import (
     EVENT_HEADER,
     SIGNATURE_HEADER,
@@ -48,18 +49,22 @@ class Target:
 
 
 def targets(webhooks: Mapping[str, WebhookConfig], environ: Mapping[str, str]) -> list[Target]:
-    """The webhooks of the fleet file. Raises: ConfigError when a variable is not set."""
+    """The webhooks of the fleet file; NAME_FILE may name a file that holds the value of NAME.
+
+    Raises: ConfigError when a variable is not set.
+    """
     found, problems = [], []
     for name, hook in webhooks.items():
         here = f"alerts.webhooks.{name}"
+        told = {each: secret_of(environ, each) or "" for each in (hook.url_env,) if each}
         try:
-            url = hook.address(environ)
+            url = hook.address(told)
         except ValueError as error:
             problems.append(f"{here}.url_env: the variable {hook.url_env} {error}")
             continue
         if url is None:
             problems.append(f"{here}.url_env: the variable {hook.url_env} is not set")
-        secret = environ.get(hook.secret_env or "", "")
+        secret = (hook.secret_env and secret_of(environ, hook.secret_env)) or ""
         if hook.secret_env and not secret:
             problems.append(f"{here}.secret_env: the variable {hook.secret_env} is not set")
         signed = secret.encode() if secret else None

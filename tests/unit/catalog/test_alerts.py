@@ -56,6 +56,7 @@ def test_a_webhook_is_told_what_it_asked_for() -> None:
         ("  webhooks: {ops: {format: slack}}\n", "give either url or url_env"),
         ("  webhooks: {ops: {url: 'ftp://x'}}\n", "must be a URL"),
         ("  webhooks: {ops: {url_env: 'https://hooks.example/s3cret'}}\n", "must be the NAME"),
+        ("  webhooks: {ops: {url_env: SPENDGATE_OPS}}\n", "must not begin with SPENDGATE_"),
         ("  webhooks: {ops: {url_env: OPS, kinds: [budget]}}\n", "alerts.webhooks.ops.kinds"),
         ("  webhooks: {ops: {url_env: OPS, kinds: []}}\n", "alerts.webhooks.ops.kinds"),
     ],
