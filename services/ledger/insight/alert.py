@@ -42,7 +42,8 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a budget of money stands in its window."""
+    """Where a budget of money stands in its window. `subject` names one of the values that it has
+    a limit for each of; "" of a budget with one limit."""
 
     tenant: str
     budget_id: str
@@ -50,6 +51,17 @@ class Standing:
     limit_nanos: int
     settled_nanos: int
     span: Span
+    subject: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.budget_id} ({self.subject})" if self.subject else self.budget_id
+
+    def event_key(self, what: str) -> str:
+        """Of an event of this window."""
+        told = f"{what}/{self.number}/{self.span.start_us}"
+        return f"{told}/{self.subject}" if self.subject else told
 
 
 def dear_requests(entries: Sequence[Entry], tenant: str, limit_nanos: int) -> Iterator[Raised]:
@@ -137,8 +149,8 @@ def budget_marks(standing: Standing, percents: Sequence[int], now_us: int) -> It
         yield Raised(
             standing.tenant,
             AlertKind.BUDGET_USED,
-            f"budget/{standing.number}/{standing.span.start_us}/{percent}",
-            f"Budget {standing.budget_id} is used to {percent} %",
+            standing.event_key(f"budget/{percent}"),
+            f"Budget {standing.name} is used to {percent} %",
             f"{usd_text(standing.settled_nanos)} of {usd_text(standing.limit_nanos)} USD are"
             f" spent{until}",
             standing.settled_nanos,
@@ -155,8 +167,8 @@ def budget_forecast(standing: Standing, projected_nanos: int, now_us: int) -> It
     yield Raised(
         standing.tenant,
         AlertKind.BUDGET_FORECAST,
-        f"forecast/{standing.number}/{standing.span.start_us}",
-        f"Budget {standing.budget_id} will not last",
+        standing.event_key("forecast"),
+        f"Budget {standing.name} will not last",
         f"{usd_text(standing.settled_nanos)} of {usd_text(standing.limit_nanos)} USD are spent;"
         f" at this pace it will be {usd_text(projected_nanos)} USD{_until(standing.span)}",
         projected_nanos,
