@@ -13,10 +13,11 @@ from services.ledger.alerts import sums
 from services.ledger.alerts.store import AlertStore
 from services.ledger.insight import alert, anomaly, forecast
 from services.ledger.insight.alert import AlertKind, Raised
+from services.ledger.insight.forecast import WEEK_US
 from services.ledger.reading.follow import move_place, place_of
 from services.ledger.rules.refusals import BooksUnavailable
 from services.ledger.rules.values import MICROS_PER_SECOND, Entry
-from services.ledger.rules.windows import DAY_US, HOUR_US, WEEK_US, hour_start
+from services.ledger.rules.windows import DAY_US, HOUR_US, hour_start
 from services.ledger.sql.database import Database
 
 _log = logging.getLogger("ledger.alerts")

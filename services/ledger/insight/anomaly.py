@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from catalog.money import usd_text
 from services.ledger.insight.alert import AlertKind, Raised
-from services.ledger.rules.windows import HOUR_US, WEEK_US, to_datetime
+from services.ledger.insight.forecast import WEEK_US
+from services.ledger.rules.windows import HOUR_US, to_datetime
 
 MAD_NUMERATOR, MAD_DENOMINATOR = 14_826, 10_000
 WEEKS_MIN = 3

@@ -6,8 +6,9 @@ hours are weighed by what the same hours of the week cost; else all hours weigh 
 
 from collections.abc import Mapping
 
-from services.ledger.rules.windows import HOUR_US, WEEK_US, Span
+from services.ledger.rules.windows import DAY_US, HOUR_US, Span
 
+WEEK_US = 7 * DAY_US
 # Before a tenth of the window's weight has passed, a forecast would be a guess.
 SHARE_PERMILLE_MIN = 100
 WEEKS_MIN = 2

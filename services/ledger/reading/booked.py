@@ -7,7 +7,8 @@ from sqlalchemy import Connection, func, literal_column, select
 
 from catalog.fleet import Fleet
 from services.ledger.insight.reconcile import Line
-from services.ledger.reading.columns import is_call, rows_between
+from services.ledger.reading.columns import rows_between
+from services.ledger.reading.kinds import BILLED
 from services.ledger.reading.models import undated
 from services.ledger.rules.values import Tokens, UsageSource
 from services.ledger.rules.windows import DAY_US, to_datetime, to_micros
@@ -72,7 +73,7 @@ def _day(conn: Connection, tenant: str, day: str, start_us: int) -> list[Line]:
         )
         .where(
             *rows_between(conn, tenant, start_us, start_us + DAY_US),
-            is_call(),
+            _entry.c.kind.in_(BILLED),
             # What was not billed is on no provider's list.
             _entry.c.usage_source != literal_column(str(int(UsageSource.NONE))),
         )

@@ -6,8 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, or_, select
 
 from services.ledger.reading.follow import NAME, place_of
-from services.ledger.reading.kinds import CALLS
-from services.ledger.rules.rollup import HITS
+from services.ledger.reading.kinds import CALLS, HITS
 from services.ledger.rules.values import AttemptOutcome
 from services.ledger.rules.windows import DAY_US, HOUR_US
 from services.ledger.sql import reading_schema, schema
@@ -84,7 +83,7 @@ def entry_sums() -> dict[str, ColumnElement[int]]:
     """What rollup_hour sums up, out of one row. Same as rules/rollup.py, for the database."""
     entry = schema.entry
     counts = entry.c.counts_request
-    hit = entry.c.kind.in_([int(kind) for kind in HITS])
+    hit = entry.c.kind.in_(HITS)
     failed = entry.c.outcome != int(AttemptOutcome.OK)
     named = {name: entry.c[name] for name in schema.SUM_COLUMNS if name in entry.c}
     return {
@@ -92,16 +91,11 @@ def entry_sums() -> dict[str, ColumnElement[int]]:
         "request_count": case((counts, 1), else_=0),
         "hit_count": case((and_(counts, hit), 1), else_=0),
         "error_count": case((and_(counts, failed), 1), else_=0),
-        "attempt_count": case((is_call(), 1), else_=0),
+        "attempt_count": case((entry.c.kind.in_(CALLS), 1), else_=0),
         "input_tokens": read_tokens(),
         "output_tokens": sum((entry.c[name] for name in _WRITTEN[1:]), entry.c[_WRITTEN[0]]),
         "latency_ms": case((counts, entry.c.latency_ms), else_=0),
     }
-
-
-def is_call() -> ColumnElement[bool]:
-    """Whether a row is about a call of a provider."""
-    return schema.entry.c.kind.in_(CALLS)
 
 
 def read_tokens() -> ColumnElement[int]:

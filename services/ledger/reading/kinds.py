@@ -8,8 +8,12 @@ def _known(*names: str) -> tuple[int, ...]:
     return tuple(int(members[name]) for name in names if name in members)
 
 
-# Rows that called a provider.
-CALLS = _known("CALL", "RETRY", "FALLBACK", "HEDGE", "SHADOW", "SUMMARY", "EMBEDDING", "BATCH_ITEM")
+# Rows that called a model that writes.
+CALLS = _known("CALL", "RETRY", "FALLBACK", "HEDGE", "SHADOW", "SUMMARY", "BATCH_ITEM")
+# Rows that a provider has on its bill.
+BILLED = (*CALLS, *_known("EMBEDDING"))
+# Rows served without a call of their own.
+HITS = _known("CACHE_HIT", "SHARED_CALL")
 # What a caller asked for, the first time and again.
 ASKED = _known("CALL", "RETRY", "FALLBACK", "BATCH_ITEM")
 AGAIN = _known("RETRY", "FALLBACK")

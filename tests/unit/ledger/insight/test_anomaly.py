@@ -15,7 +15,8 @@ from services.ledger.insight.anomaly import (
     past_hours,
     top_contributor,
 )
-from services.ledger.rules.windows import HOUR_US, WEEK_US
+from services.ledger.insight.forecast import WEEK_US
+from services.ledger.rules.windows import HOUR_US
 
 AT = 100 * WEEK_US
 

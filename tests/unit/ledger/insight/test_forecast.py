@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ledger.insight.forecast import projected_nanos
-from services.ledger.rules.windows import HOUR_US, WEEK_US, Span
+from services.ledger.insight.forecast import WEEK_US, projected_nanos
+from services.ledger.rules.windows import HOUR_US, Span
 
 MONDAY = 4 * 24 * HOUR_US  # 1970-01-05
 START = MONDAY + 10 * WEEK_US
