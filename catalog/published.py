@@ -118,6 +118,15 @@ class Published:
             return None
         return PublishedModel(provider_id, info.id, info.context_window, info)
 
+    def models_of(self, provider_id: str) -> "tuple[PublishedModel, ...]":
+        """Every model that a provider is listed with and has not withdrawn."""
+        provider = self._providers.get(provider_id)
+        return tuple(
+            PublishedModel(provider_id, info.id, info.context_window, info)
+            for info in (provider.models if provider else ())
+            if not info.deprecated
+        )
+
     def nearest(self, provider_id: str, model: str) -> str | None:
         """A published provider/model whose name is close to this one."""
         provider = self._providers.get(provider_id)

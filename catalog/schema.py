@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from catalog.alerts import AlertsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
@@ -254,3 +255,5 @@ class FleetConfig(Section):
     """Longest waits."""
     retry: RetryConfig = RetryConfig()
     """How a failing provider is tried again."""
+    alerts: AlertsConfig = AlertsConfig()
+    """What the ledger watches, and who is told."""
