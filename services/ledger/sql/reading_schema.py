@@ -98,3 +98,6 @@ Index(
     sqlite_where=_pending,
     postgresql_where=_pending,
 )
+
+# What a database has: the books' own tables, and these.
+ALL_TABLES = metadata
