@@ -12,6 +12,8 @@ class Webhook:
 
     def __init__(self, *script: int | str) -> None:
         self.script = list(script)
+        # How many followed a redirect.
+        self.stray_count = 0
         self.posts: list[tuple[dict[str, str], bytes]] = []
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -19,6 +21,7 @@ class Webhook:
     async def __aenter__(self) -> "Webhook":
         app = web.Application()
         app.router.add_post("/hook", self._take)
+        app.router.add_route("*", "/elsewhere", self._stray)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -40,5 +43,9 @@ class Webhook:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
-        headers = {"Location": "http://127.0.0.1:9/elsewhere"} if answer == 302 else None
+        headers = {"Location": "/elsewhere"} if answer in (302, 307) else None
         return web.Response(status=int(answer), headers=headers)
+
+    async def _stray(self, request: web.Request) -> web.Response:
+        self.stray_count += 1
+        return web.Response()

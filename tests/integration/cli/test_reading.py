@@ -81,7 +81,7 @@ async def test_an_export_is_whole_after_a_break(shell: Shell) -> None:
     assert len(rows) == 6
     assert sum(int(row["cost_nanos"]) for row in rows) == 460_000
     # As if the last piece had been half written when the power went.
-    await asyncio.to_thread(out.write_text, whole + 'half a "row')
+    await asyncio.to_thread(out.write_text, whole + 'half a "row' * 1000)
     await call(shell.ledger, 7)
     await shell("export", str(out))
     again = await asyncio.to_thread(out.read_text)

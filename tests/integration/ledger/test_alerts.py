@@ -76,18 +76,23 @@ async def test_a_dear_request_is_told_once_and_signed(tmp_path: Path, clock: Set
         assert int(stamp[2:]) == clock() // 1_000_000
 
 
-@pytest.mark.parametrize("trouble", [500, 429, 302, "hang", "drop"])
+@pytest.mark.parametrize("trouble", [500, 429, 302, 307, "hang", "drop"])
 async def test_a_webhook_in_trouble_gets_the_alert_later(
     tmp_path: Path, clock: SetClock, trouble: int | str
 ) -> None:
-    """Each try is the same event by its header; a redirect is not followed."""
+    """Not before its wait is over. Each try is the same event; a redirect is not followed."""
     hook = Webhook(trouble, trouble)
     async with hook, running(tmp_path, clock, alerts_section(hook)) as ledger:
         await call(ledger, 20)
         async with asyncio.timeout(20):
+            while not (found := await listed(ledger)) or not found[0].deliveries[0].last_problem:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+            assert len(hook.posts) == 1
             while not await sent(ledger):
                 clock.go_on(60)
                 await asyncio.sleep(0.05)
+        assert hook.stray_count == 0
         assert len(hook.posts) == 3
         assert len({headers["X-Spendgate-Event"] for headers, _ in hook.posts}) == 1
         (alert,) = await listed(ledger)
