@@ -63,9 +63,13 @@ class EscalationConfig(Section):
     strong: Name
     """Asked when the checks fail."""
     agreement: bool = True
-    """With two cheap models: accept only when their answers agree."""
+    """With two cheap models: accept only when their answers agree. Otherwise the second is asked
+    when the first does not stand."""
+    parallel: bool = True
+    """Ask both cheap models at once. Otherwise the second only when the first one's answer stands
+    what needs no other answer: cheaper by a little, slower by a call."""
     agreed_percent: Percent | None = None
-    """How often the cheap models agreed so far. Default: learned from outcomes."""
+    """How often the cheap answers stand. Default: learned; until it is known the plan is tried."""
 
 
 class PolicyConfig(Section):

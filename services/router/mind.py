@@ -25,7 +25,7 @@ from services.router.learn.prior import Prior
 from services.router.own.health import Ending, Health
 from services.router.own.log import TENANTS_MAX, OutcomeLog, decision_line, outcome_line
 from services.router.own.summary import Summary, summary
-from services.router.own.tenant import DecisionUnknown, OutcomeReused, Source, Tenant, Told
+from services.router.own.tenant import DecisionUnknown, Made, OutcomeReused, Tenant, Told
 
 Floats = NDArray[np.float32]
 
@@ -91,19 +91,23 @@ class Mind:
         rest = (readings[n] for n in range(len(told)))
         return [next(rest) if want.text else None for want in wants]
 
-    def remember(self, decided: Sequence[tuple[Want, Reading]]) -> None:
-        """Keeps the prompts of decisions, as vectors, so that outcomes can be told of them."""
+    def remember(self, decided: Sequence[tuple[Want, Reading, Mapping[str, float]]]) -> None:
+        """Keeps decisions so that outcomes can be told of them: prompts as vectors, and how likely
+        each model was to be asked."""
         with self._lock:
-            for want, reading in decided:
+            for want, reading, odds in decided:
                 if not want.draw_key:
                     continue
                 try:
                     tenant = self._tenant(want.tenant)
                 except TooManyTenants:
                     continue
-                tenant.decided(want.draw_key, reading.vector)
+                made = Made(want.feature, odds)
+                tenant.decided(want.draw_key, reading.vector, made)
                 if self._log is not None and len(self._pending) < 100 * PENDING_MAX:
-                    self._pending.append(decision_line(want.tenant, want.draw_key, reading.vector))
+                    self._pending.append(
+                        decision_line(want.tenant, want.draw_key, reading.vector, made)
+                    )
 
     @property
     def must_flush(self) -> bool:
@@ -174,19 +178,12 @@ class Mind:
         """Vitals of all models."""
         return self._health
 
-    def agreed_percent(self, tenant_name: str, model: str) -> int | None:
-        """How often the model's answers stood their checks; None: too few are known."""
+    def agreed_percent(self, tenant_name: str, feature: str, model: str) -> int | None:
+        """How often the model's answers in a feature stood their checks lately; None: too few are
+        known."""
         with self._lock:
             tenant = self._tenants.get(tenant_name)
-            if tenant is None:
-                return None
-            scores = [
-                told.score
-                for told in tenant.outcomes.values()
-                if told.model == model
-                and told.source is Source.VALIDATOR
-                and told.score is not None
-            ]
+            scores = list(tenant.stood.get((feature, model), ())) if tenant else []
         return None if len(scores) < AGREED_LABELS_MIN else int(100 * sum(scores) / len(scores))
 
     def summary(self, tenant_name: str, at: datetime) -> tuple[Summary, bool | None]:

@@ -13,16 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from services.router.own.tenant import Source, Tenant, Told, Used
+from services.router.own.tenant import Made, Source, Tenant, Told, Used
 
 REWRITE_LINES_MIN = 50_000
 TENANTS_MAX = 10_000
 
 
-def decision_line(tenant: str, request_id: str, vector: Any) -> str:
+def decision_line(tenant: str, request_id: str, vector: Any, made: Made) -> str:
     """A decision as a line."""
     packed = base64.b64encode(np.asarray(vector, dtype=np.float16).tobytes()).decode()
-    return json.dumps({"t": tenant, "r": request_id, "v": packed}) + "\n"
+    line = {"t": tenant, "r": request_id, "v": packed, "p": dict(made.odds)}
+    if made.feature:
+        line["f"] = made.feature
+    return json.dumps(line) + "\n"
 
 
 def outcome_line(tenant: str, told: Told) -> str:
@@ -109,16 +112,17 @@ def _apply(tenants: dict[str, Tenant], line: dict[str, Any]) -> None:
     tenant = tenants.setdefault(name, Tenant())
     if "v" in line:
         vector = np.frombuffer(base64.b64decode(line["v"]), dtype=np.float16)
-        tenant.decided(line["r"], vector.astype(np.float32))
+        made = Made(line.get("f", ""), line.get("p", {}))
+        tenant.decided(line["r"], vector.astype(np.float32), made)
         return
     used = None if line["used"] is None else Used(*line["used"])
     told = Told(line["r"], line["m"], Source(line["s"]), line["at"], line["score"], used)
-    tenant.outcomes[told.key] = told
+    tenant.keep(told)
 
 
 def _all_lines(tenants: dict[str, Tenant]) -> Iterator[str]:
     for name, tenant in tenants.items():
         for request_id, vector in tenant.vectors.items():
-            yield decision_line(name, request_id, vector)
+            yield decision_line(name, request_id, vector, tenant.made.get(request_id, Made()))
         for told in tenant.outcomes.values():
             yield outcome_line(name, told)

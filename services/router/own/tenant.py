@@ -4,7 +4,7 @@ Texts are never kept. Everything is bounded: the oldest goes first. Not safe for
 the store lets one in at a time.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 
 DECISIONS_MAX = 20_000
 OUTCOMES_MAX = 20_000
+STOOD_MAX = 4_096
+STOOD_KEPT_MAX = 200
 NEIGHBOUR_LABELS_MIN = 20
 GROWN_AGAIN_PERCENT = 20
 PAIRS_MIN = 100
@@ -72,6 +74,14 @@ class Told:
         return self.score == other.score and self.used == other.used
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision: for which feature, and how likely each model was to be asked."""
+
+    feature: str = ""
+    odds: Mapping[str, float] = field(default_factory=dict)
+
+
 class DecisionUnknown(Exception):
     """No decision of the tenant has this request id."""
 
@@ -86,6 +96,9 @@ class Tenant:
 
     vectors: "OrderedDict[str, Floats]" = field(default_factory=OrderedDict)
     outcomes: "OrderedDict[tuple[str, str, str], Told]" = field(default_factory=OrderedDict)
+    made: dict[str, Made] = field(default_factory=dict)
+    # The last validators' scores by feature and model: how often answers stand their checks.
+    stood: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     pays: bool | None = None
     _learner: Learner | None = None
     _models: Sequence[str] = ()
@@ -94,12 +107,14 @@ class Tenant:
     _stale: bool = True
     _lengths: Mapping[str, int] | None = None
 
-    def decided(self, request_id: str, vector: Floats) -> None:
+    def decided(self, request_id: str, vector: Floats, made: Made | None = None) -> None:
         """A decision was made on a prompt."""
         self.vectors[request_id] = vector
+        self.made[request_id] = made or Made()
         self.vectors.move_to_end(request_id)
         while len(self.vectors) > DECISIONS_MAX:
-            self.vectors.popitem(last=False)
+            gone, _ = self.vectors.popitem(last=False)
+            self.made.pop(gone, None)
 
     def told(self, outcome: Told) -> bool:
         """Keeps an outcome; False when it was known already.
@@ -113,14 +128,23 @@ class Tenant:
             raise OutcomeReused
         if outcome.score is not None and outcome.request_id not in self.vectors:
             raise DecisionUnknown
-        self.outcomes[outcome.key] = outcome
-        while len(self.outcomes) > OUTCOMES_MAX:
-            self.outcomes.popitem(last=False)
+        self.keep(outcome)
         if outcome.score is not None:
             self._stale = True
         else:
             self._lengths = None
         return True
+
+    def keep(self, outcome: Told) -> None:
+        """Takes an outcome in, unasked."""
+        self.outcomes[outcome.key] = outcome
+        while len(self.outcomes) > OUTCOMES_MAX:
+            self.outcomes.popitem(last=False)
+        if outcome.source is Source.VALIDATOR and outcome.score is not None:
+            feature = self.made.get(outcome.request_id, Made()).feature
+            place = feature, outcome.model
+            if place in self.stood or len(self.stood) < STOOD_MAX:
+                self.stood.setdefault(place, deque(maxlen=STOOD_KEPT_MAX)).append(outcome.score)
 
     def labels(self) -> list[Told]:
         """Outcomes with a score whose prompt is still known, oldest first."""
