@@ -31,6 +31,7 @@ from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes, not_carried_out
+from gateway.saga.plan import Plans
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
@@ -202,6 +203,8 @@ def _door(
     def now() -> datetime:
         return datetime.now(UTC)
 
+    caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
+    answers = Answers(services, books, fleet, new_id=new_id, now=now)
     return Completer(
         Parts(
             settings=settings,
@@ -221,8 +224,9 @@ def _door(
                 outcomes=outcomes,
                 new_id=new_id,
             ),
-            caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
-            answers=Answers(services, books, fleet, new_id=new_id, now=now),
+            caller=caller,
+            answers=answers,
+            plans=Plans(caller, answers, outcomes),
             telemetry=outfit.telemetry,
             new_id=new_id,
         )

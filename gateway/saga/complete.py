@@ -17,7 +17,7 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
 from gateway.door import Identity
-from gateway.errors import Overloaded, ServiceUnavailable
+from gateway.errors import Overloaded, ProviderFailed, ServiceUnavailable
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
 from gateway.providers.port import ProviderAnswer, ProviderEnd
@@ -26,6 +26,7 @@ from gateway.saga.answers import Answer, Answers
 from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
+from gateway.saga.plan import Plans
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
 from gateway.saga.summary import Outcome, note_on_span, summary_of
@@ -45,6 +46,7 @@ class Parts:
     steps: Steps
     caller: Caller
     answers: Answers
+    plans: Plans
     telemetry: Telemetry
     new_id: Callable[[], str]
 
@@ -116,16 +118,35 @@ class Completer:
 
     async def _from_provider(self, ask: Ask) -> Answer:
         await self._parts.steps.route(ask)
-        async with self._parts.steps.hold(ask) as hold:
-            attempt, given = await self._parts.caller.complete(ask, hold)
-            return await self._parts.answers.from_provider(ask, hold, attempt, given)
+        parts = self._parts
+        async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
+            taken = early.taken
+            if taken is None:
+                try:
+                    attempt, given = await parts.caller.complete(ask, hold)
+                except ProviderFailed:
+                    if early.standby is None:
+                        raise
+                    taken = early.standby
+                else:
+                    taken = await parts.answers.book(ask, hold, attempt, given)
+            return await parts.answers.conclude(ask, hold, taken, early.booked)
 
     async def _stream_from_provider(
         self, ask: Ask
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        """A plan's cheap answers are waited for whole: nothing can be streamed before its check.
+        What stands goes out at once, the strong model's answer as it comes."""
         parts = self._parts
         await parts.steps.route(ask)
-        async with parts.steps.hold(ask) as hold:
+        async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
+            if early.taken is not None:
+                answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
+                _tell(ask, answer.outcome)
+                for delta in answer.deltas():
+                    yield pb.StreamCompleteResponse(delta=delta)
+                yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+                return
             so_far = AnswerJoiner()
             given: ProviderAnswer | None = None
             async with aclosing(parts.caller.stream(ask, hold)) as pieces:
@@ -135,12 +156,14 @@ class Completer:
                         continue
                     if not ask.first_token_ms:
                         ask.first_token_ms = max(1, ask.latency_ms())
-                        hold.unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                        unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                        hold.under_way[attempt.number] = unfinished
                     so_far.add(piece.delta)
                     yield pb.StreamCompleteResponse(delta=piece.delta)
             if given is None:
                 raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
-            answer = await parts.answers.from_provider(ask, hold, attempt, given)
+            booked = await parts.answers.book(ask, hold, attempt, given)
+            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
             _tell(ask, answer.outcome)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
 

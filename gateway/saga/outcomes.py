@@ -34,8 +34,27 @@ class Outcomes:
 
     def learns_from(self, ask: Ask) -> bool:
         """Whether a policy that predicts or measures decides on this request."""
-        policy = self._routing.policy_for(ask.attribution.feature).policy
-        return ask.automatic and policy is not RoutingPolicy.CHEAPEST_CAPABLE
+        policy = self._routing.policy_for(ask.attribution.feature)
+        return ask.automatic and (
+            policy.policy is not RoutingPolicy.CHEAPEST_CAPABLE
+            or policy.escalation is not None
+            or self._routing.learning.shadow_percent > 0
+        )
+
+    def checked(self, ask: Ask, model: str, *, stood: bool) -> None:
+        """Whether an answer of a plan stood its checks."""
+        self._books.spawn(
+            self._report(
+                router_pb.Outcome(
+                    traceparent=ask.traceparent,
+                    tenant=ask.attribution.tenant,
+                    request_id=ask.request_id,
+                    model=model,
+                    source=router_pb.OUTCOME_SOURCE_VALIDATOR,
+                    score=1.0 if stood else 0.0,
+                )
+            )
+        )
 
     def tell(self, ask: Ask, attempts: Iterable[entry_pb2.Attempt]) -> None:
         """How each attempt ended, by its number where several called the same model."""
@@ -96,8 +115,6 @@ def not_carried_out(routing: RoutingConfig) -> list[str]:
     policies: list[tuple[str, PolicyConfig]] = [("routing", routing)]
     policies += [(f"routing.features.{name}", each) for name, each in routing.features.items()]
     for path, policy in policies:
-        if policy.escalation is not None:
-            problems.append(f"{path}.escalation: the gateway does not carry out plans yet")
         if policy.policy is RoutingPolicy.BUDGET:
             problems.append(f"{path}.policy: the gateway does not tell the budget's use yet")
     if routing.learning.shadow_percent:

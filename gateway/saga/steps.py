@@ -117,10 +117,11 @@ class Steps:
 
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
-        """The money for the dearest candidate, held while the block runs; at its end the router
-        hears how the calls ended."""
+        """The money for the dearest candidate, or for all of a plan's, held while the block runs;
+        at its end the router hears how the calls ended."""
         seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
-        candidates = (ask.decision.chosen, *ask.decision.fallbacks)
+        planned = [step.candidate for step in ask.decision.plan.steps]
+        candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
         item = ledger_pb.ReserveItem(
             traceparent=ask.traceparent,
             hold_id=self._new_id(),
@@ -130,6 +131,7 @@ class Steps:
             hold_duration=duration_pb2.Duration(
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
+            hold_all=bool(planned),
         )
         async with held(ask, self._services, self._books, item) as owned:
             try:

@@ -19,6 +19,7 @@ from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
+from gateway.saga.plan import Plans
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -71,6 +72,7 @@ class House:
             now=lambda: datetime(2026, 11, 1, tzinfo=UTC),
         )
         caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
+        outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.door = Completer(
             Parts(
                 settings=settings,
@@ -83,11 +85,12 @@ class House:
                     self.books,
                     fleet=fleet,
                     settings=settings,
-                    outcomes=Outcomes(self.services, self.books, fleet.config.routing),
+                    outcomes=outcomes,
                     new_id=new_id,
                 ),
                 caller=caller,
                 answers=answers,
+                plans=Plans(caller, answers, outcomes),
                 telemetry=telemetry,
                 new_id=new_id,
             )

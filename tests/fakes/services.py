@@ -34,6 +34,9 @@ class FakeServices:
         self.gate = {}
         self.stored = {}
         self.models = ["cheap"]
+        # Steps of a plan to answer Route with: (model, checks, parallel).
+        self.plan = []
+        self.shadow = ""
         self.cacheable = True
 
     async def _note(self, name, item, deadline):
@@ -76,22 +79,17 @@ class FakeServices:
 
     async def route(self, item, deadline):
         await self._note("route", item, deadline)
-        chain = [
-            router_pb.Candidate(
-                model=model,
-                provider="fake",
-                upstream_model=f"up-{model}",
-                worst_case_nanos=5000,
-                output_tokens_max=16,
-            )
-            for model in self.models
-        ]
-        return router_pb.Decision(
+        chain = [_candidate(model) for model in self.models]
+        decision = router_pb.Decision(
             chosen=chain[0],
             fallbacks=chain[1:],
             explanation="cheapest",
             baseline_model="dear",
+            shadow_model=self.shadow,
         )
+        for model, checks, parallel in self.plan:
+            decision.plan.steps.add(candidate=_candidate(model), checks=checks, parallel=parallel)
+        return decision
 
     async def report_outcome(self, item, deadline):
         await self._note("report_outcome", item, deadline)
@@ -145,3 +143,13 @@ class FakeServices:
             for item in self.asked[way]:
                 ways.setdefault(item.hold_id, []).append(way)
         return ways
+
+
+def _candidate(model):
+    return router_pb.Candidate(
+        model=model,
+        provider="fake",
+        upstream_model=f"up-{model}",
+        worst_case_nanos=5000,
+        output_tokens_max=16,
+    )

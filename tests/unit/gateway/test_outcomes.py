@@ -96,7 +96,6 @@ def test_the_text_is_the_instructions_and_the_newest_question():
 @pytest.mark.parametrize(
     "routing",
     [
-        "routing: {escalation: {cheap: [cheap], strong: dear}}",
         "routing: {policy: budget}",
         "routing: {features: {faq: {policy: budget}}}",
         "routing: {learning: {shadow_percent: 2}}",
