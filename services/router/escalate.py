@@ -60,6 +60,7 @@ def plan_for(
     strong: tuple[str, Costs],
     *,
     agreed_percent: int | None,
+    hopeful_percent: int | None = None,
     config: EscalationConfig | None = None,
     json_wanted: bool = False,
     tools_wanted: bool = False,
@@ -68,16 +69,20 @@ def plan_for(
     """The plan, where it pays: its expected cost must be well below asking the strong model.
 
     `agreed_percent`: how often the cheap answers stood their checks so far. None: not known, then
-    no plan is offered. `trial`: offered all the same, to learn how often they stand.
+    no plan is offered. `hopeful_percent`: how often they may stand, as far as few answers tell;
+    default: `agreed_percent`. A plan is declined when even that does not pay. `trial`: offered
+    all the same, to learn how often they stand.
     """
     stand = STANDS_PERCENT_MIN if agreed_percent is None else agreed_percent
+    hoped = max(stand, hopeful_percent or 0)
     first = sum(costs.expected_nanos for _, costs in cheap)
     expected = first + -(-strong[1].expected_nanos * (100 - stand) // 100)
+    hoped_nanos = first + -(-strong[1].expected_nanos * (100 - hoped) // 100)
     ceiling = strong[1].expected_nanos * (100 - SAVING_PERCENT_MIN) // 100
     reason = f"cheap answers stand {agreed_percent} % of the time"
     if agreed_percent is None:
         reason = "not known yet how often the cheap answers stand"
-    pays = agreed_percent is not None and stand >= STANDS_PERCENT_MIN and expected < ceiling
+    pays = agreed_percent is not None and hoped >= STANDS_PERCENT_MIN and hoped_nanos < ceiling
     if not pays and not trial:
         return Offer(None, reason if agreed_percent is None else f"{reason}: it does not pay")
     if not pays:

@@ -17,7 +17,7 @@ from catalog.fleet import Fleet
 from catalog.price import cost_nanos
 from catalog.prices import Unpriced
 from catalog.usage import Usage
-from services.router.advice import Advice, Estimate
+from services.router.advice import ONE_SIDED, Advice, Estimate
 from services.router.candidate import Want
 from services.router.learn import features
 from services.router.learn.learner import PRIOR_SPREAD, with_embedding
@@ -178,13 +178,17 @@ class Mind:
         """Vitals of all models."""
         return self._health
 
-    def agreed_percent(self, tenant_name: str, feature: str, model: str) -> int | None:
-        """How often the model's answers in a feature stood their checks lately; None: too few are
-        known."""
+    def agreed_percent(self, tenant_name: str, feature: str, model: str) -> tuple[int, int] | None:
+        """How often the model's answers in a feature stood their checks lately, and how often they
+        may stand at most, nine times in ten. None: too few are known."""
         with self._lock:
             tenant = self._tenants.get(tenant_name)
             scores = list(tenant.stood.get((feature, model), ())) if tenant else []
-        return None if len(scores) < AGREED_LABELS_MIN else int(100 * sum(scores) / len(scores))
+        if len(scores) < AGREED_LABELS_MIN:
+            return None
+        mean = sum(scores) / len(scores)
+        most = mean + ONE_SIDED * math.sqrt(mean * (1 - mean) / len(scores))
+        return int(100 * mean), int(100 * min(most, 1.0))
 
     def summary(self, tenant_name: str, at: datetime) -> tuple[Summary, bool | None]:
         """What routing saved the tenant, and whether choosing by prompt pays (None: unknown)."""

@@ -90,9 +90,10 @@ def _plan(fleet: Fleet, mind: Mind, want: Want, decision: Decision, message: pb.
     wanted = [*config.cheap, config.strong]
     if not all(name in able for name in wanted):
         return
-    agreed = config.agreed_percent
+    agreed = hopeful = config.agreed_percent
     if agreed is None:
-        agreed = mind.agreed_percent(want.tenant, want.feature, config.cheap[0])
+        known = mind.agreed_percent(want.tenant, want.feature, config.cheap[0])
+        agreed, hopeful = known or (None, None)
     trial = config.agreed_percent is None and (
         agreed is None or drawn(want.draw_key, TRIAL_PERCENT)
     )
@@ -100,6 +101,7 @@ def _plan(fleet: Fleet, mind: Mind, want: Want, decision: Decision, message: pb.
         [(name, _costs(able[name])) for name in config.cheap],
         (config.strong, _costs(able[config.strong])),
         agreed_percent=agreed,
+        hopeful_percent=hopeful,
         config=config,
         trial=trial and bool(want.draw_key),
         json_wanted=want.json_wanted,

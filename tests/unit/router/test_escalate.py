@@ -58,3 +58,9 @@ def test_the_operator_says_how_the_cheap_are_asked(
     assert plan is not None
     assert (Check.AGREEMENT in plan.steps[0].checks) is agreement
     assert plan.steps[0].parallel is together
+
+
+def test_few_answers_do_not_end_a_plan() -> None:
+    """It is declined when even what they may be does not pay."""
+    assert plan_for(CHEAP, STRONG, agreed_percent=44, hopeful_percent=56).plan is not None
+    assert plan_for(CHEAP, STRONG, agreed_percent=36, hopeful_percent=45).plan is None
