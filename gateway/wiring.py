@@ -28,10 +28,13 @@ from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
-from gateway.saga.outcomes import Outcomes, not_carried_out
+from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
+from gateway.saga.sessions import Sessions
+from gateway.saga.shadow import Purse, Shadows
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
@@ -64,8 +67,6 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; HttpAddressTaken; OSError.
     """
     fleet = load_fleet(settings.config)
-    if problems := not_carried_out(fleet.config.routing):
-        raise SetupProblem(problems)
     outbox_part = outfit.health.part("outbox")
     session = open_session()
     providers = make_providers(fleet, session, os.environ)
@@ -205,6 +206,27 @@ def _door(
 
     caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
     answers = Answers(services, books, fleet, new_id=new_id, now=now)
+    steps = Steps(
+        services,
+        books,
+        fleet=fleet,
+        settings=settings,
+        outcomes=outcomes,
+        sessions=Sessions(),
+        budget_use=BudgetUse(services),
+        new_id=new_id,
+    )
+    shadows = Shadows(
+        services,
+        books,
+        steps,
+        caller=caller,
+        answers=answers,
+        outcomes=outcomes,
+        telemetry=outfit.telemetry,
+        purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, now),
+        new_id=new_id,
+    )
     return Completer(
         Parts(
             settings=settings,
@@ -216,17 +238,11 @@ def _door(
                 seconds_max=settings.identity_seconds_max,
                 count_max=settings.identities_max,
             ),
-            steps=Steps(
-                services,
-                books,
-                fleet=fleet,
-                settings=settings,
-                outcomes=outcomes,
-                new_id=new_id,
-            ),
+            steps=steps,
             caller=caller,
             answers=answers,
             plans=Plans(caller, answers, outcomes),
+            shadows=shadows,
             telemetry=outfit.telemetry,
             new_id=new_id,
         )

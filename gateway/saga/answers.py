@@ -148,15 +148,7 @@ class Answers:
             attempts.routing(ask, candidate.model, ask.decision.baseline_model, entry.usage)
         )
         self._keep(ask, choices, taken.attempt, entry.usage)
-        settlement = await hold.confirm()
-        if settlement is None:
-            cost = calculated(self._fleet.book, hold.attempts, self._now())
-        else:
-            cost = settled(settlement)
-        if cost.tightest is None and hold.hold.HasField("tightest"):
-            cost.tightest = hold.hold.tightest
-        for each in [*tried, taken]:
-            _end_span(each, cost.by_entry.get(each.entry.entry_id, 0))
+        cost = await self.charge(hold, [*tried, taken])
         outcome = Outcome(
             source=pb.ANSWER_SOURCE_PROVIDER,
             model=candidate.model,
@@ -168,6 +160,19 @@ class Answers:
             finish_reasons=_finish_reasons(choices),
         )
         return Answer(choices, outcome)
+
+    async def charge(self, hold: OwnedHold, tried: Sequence[Booked]) -> Cost:
+        """Charges what was done under a hold and ends the attempts' spans."""
+        settlement = await hold.confirm()
+        if settlement is None:
+            cost = calculated(self._fleet.book, hold.attempts, self._now())
+        else:
+            cost = settled(settlement)
+        if cost.tightest is None and hold.hold.HasField("tightest"):
+            cost.tightest = hold.hold.tightest
+        for each in tried:
+            _end_span(each, cost.by_entry.get(each.entry.entry_id, 0))
+        return cost
 
     def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:
         """Books a stream that breaks off: its prompt and what was written until then."""

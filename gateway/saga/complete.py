@@ -27,6 +27,7 @@ from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
 from gateway.saga.plan import Plans
+from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
 from gateway.saga.summary import Outcome, note_on_span, summary_of
@@ -47,6 +48,7 @@ class Parts:
     caller: Caller
     answers: Answers
     plans: Plans
+    shadows: Shadows
     telemetry: Telemetry
     new_id: Callable[[], str]
 
@@ -130,7 +132,9 @@ class Completer:
                     taken = early.standby
                 else:
                     taken = await parts.answers.book(ask, hold, attempt, given)
-            return await parts.answers.conclude(ask, hold, taken, early.booked)
+            answer = await parts.answers.conclude(ask, hold, taken, early.booked)
+            self._learn(ask, answer)
+            return answer
 
     async def _stream_from_provider(
         self, ask: Ask
@@ -142,6 +146,7 @@ class Completer:
         async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
             if early.taken is not None:
                 answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
+                self._learn(ask, answer)
                 _tell(ask, answer.outcome)
                 for delta in answer.deltas():
                     yield pb.StreamCompleteResponse(delta=delta)
@@ -164,8 +169,15 @@ class Completer:
                 raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
             booked = await parts.answers.book(ask, hold, attempt, given)
             answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+            self._learn(ask, answer)
             _tell(ask, answer.outcome)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+
+    def _learn(self, ask: Ask, answer: Answer) -> None:
+        """What a paid answer tells for later ones."""
+        outcome = answer.outcome
+        self._parts.steps.told_cost(ask, outcome.model, outcome.usage, outcome.cost)
+        self._parts.shadows.after(ask, outcome.model, answer.choices)
 
     @contextmanager
     def _admitted(

@@ -30,6 +30,8 @@ class OwnedHold:
         self.under_way: dict[int, Unfinished] = {}
         # The attempts begun so far.
         self.begun = 0
+        # What kind of row each attempt is booked as.
+        self.kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
         self._books = books
         self._traceparent = traceparent
         self._resolved = False
@@ -69,11 +71,13 @@ class OwnedHold:
 
     def _in_order(self) -> list[entry_pb2.Attempt]:
         """Calls that ran at once may have ended in any order."""
+        for attempt in self.attempts:
+            attempt.kind = self.kind
         return sorted(self.attempts, key=lambda attempt: attempt.attempt_number)
 
     def _release_item(self) -> ledger_pb.ReleaseItem:
         return ledger_pb.ReleaseItem(
-            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self.attempts
+            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self._in_order()
         )
 
 

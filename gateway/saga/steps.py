@@ -1,8 +1,9 @@
 """The saga's steps up to the provider: count and look up, route, set money aside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from google.protobuf import duration_pb2
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -23,11 +24,16 @@ from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
+from gateway.saga.sessions import Sessions
+from gateway.saga.summary import Cost
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
+# As many as router.v1.RouteItem takes.
+EMBEDDING_NUMBERS_MAX = 1_024
 # A vendor that publishes no vocabulary may read half as many tokens again (Claude from 4.7 on
 # against o200k_base: up to 1.46 on published samples).
 OTHER_VENDOR_NUMERATOR, OTHER_VENDOR_DENOMINATOR = 3, 2
@@ -45,6 +51,8 @@ class Steps:
         fleet: Fleet,
         settings: GatewaySettings,
         outcomes: Outcomes,
+        sessions: Sessions,
+        budget_use: BudgetUse,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -52,6 +60,8 @@ class Steps:
         self._fleet = fleet
         self._settings = settings
         self._outcomes = outcomes
+        self._sessions = sessions
+        self._budget_use = budget_use
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
@@ -100,8 +110,15 @@ class Steps:
             item.text = routing_text(ask.prompt)
             item.request_id = ask.request_id
             item.json_wanted = bool(ask.prompt.response_format_json)
+            item.embedding.extend(embedding_of(ask.finding))
         if ask.cost_max_nanos is not None:
             item.cost_max_nanos = ask.cost_max_nanos
+        if ask.automatic:
+            item.session_model, item.warm_input_tokens = self._sessions.warm(ask)
+            if self._outcomes.rations(ask):
+                used = await self._budget_use.percent(ask.attribution, ask.deadline)
+                if used is not None:
+                    item.budget_used_percent = used
         try:
             decision = await self._services.route(item, ask.deadline)
         except Exception as error:
@@ -119,10 +136,27 @@ class Steps:
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
         """The money for the dearest candidate, or for all of a plan's, held while the block runs;
         at its end the router hears how the calls ended."""
-        seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
         planned = [step.candidate for step in ask.decision.plan.steps]
         candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
-        item = ledger_pb.ReserveItem(
+        item = self.reservation(ask, candidates)
+        item.hold_all = bool(planned)
+        async with held(ask, self._services, self._books, item) as owned:
+            try:
+                yield owned
+            finally:
+                self._outcomes.tell(ask, owned.attempts)
+
+    def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
+        """A request was answered and charged: what later ones of its caller are routed by."""
+        self._sessions.note(ask, model, usage)
+        self._budget_use.note(ask.attribution, cost.tightest)
+
+    def reservation(
+        self, ask: Ask, candidates: Sequence[router_pb.Candidate]
+    ) -> ledger_pb.ReserveItem:
+        """The hold to take for calling one of `candidates`."""
+        seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
+        return ledger_pb.ReserveItem(
             traceparent=ask.traceparent,
             hold_id=self._new_id(),
             request_id=ask.request_id,
@@ -131,13 +165,7 @@ class Steps:
             hold_duration=duration_pb2.Duration(
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
-            hold_all=bool(planned),
         )
-        async with held(ask, self._services, self._books, item) as owned:
-            try:
-                yield owned
-            finally:
-                self._outcomes.tell(ask, owned.attempts)
 
     async def _look_up(self, ask: Ask) -> cache_pb.Finding:
         if ask.cache_mode == pb.CACHE_MODE_OFF:
@@ -197,3 +225,9 @@ class Steps:
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
         return (self._fleet.config.baseline_model or model) if model == AUTO else model
+
+
+def embedding_of(finding: Any) -> Sequence[float]:
+    """The prompt's embedding, where the cache's look-up has made one: it is not made again."""
+    vector: Sequence[float] = getattr(finding, "vector", ())
+    return vector if len(vector) <= EMBEDDING_NUMBERS_MAX else ()

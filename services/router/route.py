@@ -68,9 +68,9 @@ def answer(fleet: Fleet, mind: Mind, want: Want, decision: Decision) -> pb.Decis
         return message
     _plan(fleet, mind, want, decision, message)
     share = fleet.config.routing.learning.shadow_percent
-    baseline = decision.baseline_model
-    if share and want.draw_key and _routed_down(decision) and drawn(want.draw_key, share):
-        message.shadow_model = baseline or ""
+    chance = want.draw_key and drawn(f"shadow {want.draw_key}", share)
+    if chance and not message.HasField("plan") and _routed_down(decision):
+        message.shadow_model = decision.baseline_model or ""
     return message
 
 

@@ -16,10 +16,13 @@ from gateway.auth import Keys
 from gateway.door import Identity
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
+from gateway.saga.sessions import Sessions
+from gateway.saga.shadow import Purse, Shadows
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -73,6 +76,30 @@ class House:
         )
         caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
+        self.clock = 0.0
+        self.day = datetime(2026, 11, 1, tzinfo=UTC)
+        steps = Steps(
+            self.services,
+            self.books,
+            fleet=fleet,
+            settings=settings,
+            outcomes=outcomes,
+            sessions=Sessions(lambda: self.clock),
+            budget_use=BudgetUse(self.services, lambda: self.clock),
+            new_id=new_id,
+        )
+        learning = fleet.config.routing.learning
+        shadows = Shadows(
+            self.services,
+            self.books,
+            steps,
+            caller=caller,
+            answers=answers,
+            outcomes=outcomes,
+            telemetry=telemetry,
+            purse=Purse(learning.shadow_usd_per_day_max, lambda: self.day),
+            new_id=new_id,
+        )
         self.door = Completer(
             Parts(
                 settings=settings,
@@ -80,17 +107,11 @@ class House:
                 services=self.services,
                 books=self.books,
                 keys=Keys(self.services, seconds_max=10, count_max=100),
-                steps=Steps(
-                    self.services,
-                    self.books,
-                    fleet=fleet,
-                    settings=settings,
-                    outcomes=outcomes,
-                    new_id=new_id,
-                ),
+                steps=steps,
                 caller=caller,
                 answers=answers,
                 plans=Plans(caller, answers, outcomes),
+                shadows=shadows,
                 telemetry=telemetry,
                 new_id=new_id,
             )

@@ -37,6 +37,9 @@ class FakeServices:
         # Steps of a plan to answer Route with: (model, checks, parallel).
         self.plan = []
         self.shadow = ""
+        self.kept_budgets = []
+        # What the ledger says is left, with a hold and with a settlement.
+        self.tightest = None
         self.cacheable = True
 
     async def _note(self, name, item, deadline):
@@ -80,6 +83,8 @@ class FakeServices:
     async def route(self, item, deadline):
         await self._note("route", item, deadline)
         chain = [_candidate(model) for model in self.models]
+        if item.model != "auto" and self.shadow == item.model:
+            return router_pb.Decision(chosen=_candidate(item.model))
         decision = router_pb.Decision(
             chosen=chain[0],
             fallbacks=chain[1:],
@@ -97,7 +102,10 @@ class FakeServices:
     async def reserve(self, item, deadline):
         await self._note("reserve", item, deadline)
         return hold_pb2.Hold(
-            hold_id=item.hold_id, held_nanos=5000, state=hold_pb2.HOLD_STATE_PENDING
+            hold_id=item.hold_id,
+            held_nanos=5000,
+            state=hold_pb2.HOLD_STATE_PENDING,
+            tightest=self.tightest,
         )
 
     async def settle(self, item, deadline):
@@ -125,6 +133,10 @@ class FakeServices:
         return entry_pb2.Entry(
             entry_id=item.attempt.entry_id, savings=[saving], counterfactual_nanos=COST_NANOS
         )
+
+    async def budgets(self, tenant, deadline):
+        await self._note("budgets", tenant, deadline)
+        return self.kept_budgets
 
     async def resolve_key(self, secret, deadline):
         await self._note("resolve_key", secret, deadline)
