@@ -229,8 +229,10 @@ class Mind:
     ) -> list[Reading]:
         """One tenant's prompts, together: its outcomes are looked through once."""
         width = max(len(want.embedding) for want in wants)
-        embeddings = [np.array(want.embedding, np.float32) for want in wants]
-        whole = with_embedding(vectors, embeddings, width)
+        whole = vectors
+        if width:
+            embeddings = [np.array(want.embedding, np.float32) for want in wants]
+            whole = with_embedding(vectors, embeddings, width)
         tenant = self._tenants.get(name)
         found = tenant.outlook(whole, self._names, prior) if tenant is not None else None
         quality, ids = prior, list[str]()
@@ -244,16 +246,12 @@ class Mind:
             nearest = [[ids[n] for n in row] for row in outlook.nearest]
         lengths = tenant.output_tokens() if tenant is not None else {}
         pays = tenant.pays if tenant is not None else None
+        expected = zip(quality.tolist(), spread.tolist(), trust.tolist(), strict=True)
         return [
             Reading(
                 whole[row],
                 Advice(
-                    estimates={
-                        model: Estimate(
-                            float(quality[row, n]), float(spread[row, n]), float(trust[row, n])
-                        )
-                        for n, model in enumerate(self._names)
-                    },
+                    estimates=dict(zip(self._names, map(Estimate, *three), strict=True)),
                     need=float(need[row]),
                     pays=pays,
                     nearest=nearest[row],
@@ -262,7 +260,7 @@ class Mind:
                     labels=len(ids),
                 ),
             )
-            for row in range(len(wants))
+            for row, three in enumerate(expected)
         ]
 
 
