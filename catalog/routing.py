@@ -118,6 +118,9 @@ class LearningConfig(Section):
     """After so long an outcome counts half."""
     shadow_percent: Annotated[int, Field(ge=0, le=10)] = 0
     """Share of routed-down calls to be asked of the reference model too. 1 to 3 is usual."""
+    apply_proposals: bool = False
+    """Let a proposed bound of the `target` policy hold at once. Default: the operator applies it
+    (`spendgate route apply`)."""
     shadow_usd_per_day_max: Annotated[Decimal, Field(ge=0)] = Decimal(1)
     """Most that these calls may cost a tenant in a day, at their worst, at each gateway."""
 

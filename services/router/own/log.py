@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from services.router.own.policy_curve import Applied
 from services.router.own.tenant import Made, Source, Tenant, Told, Used
 
 REWRITE_LINES_MIN = 50_000
@@ -53,6 +54,12 @@ def outcome_line(tenant: str, told: Told) -> str:
         )
         + "\n"
     )
+
+
+def applied_line(tenant: str, applied: Applied) -> str:
+    """A bound that holds from now on as a line."""
+    bound = [applied.version, applied.quality_percent_min, applied.seconds]
+    return json.dumps({"t": tenant, "bound": bound}) + "\n"
 
 
 class OutcomeLog:
@@ -110,6 +117,9 @@ def _apply(tenants: dict[str, Tenant], line: dict[str, Any]) -> None:
     if name not in tenants and len(tenants) >= TENANTS_MAX:
         return
     tenant = tenants.setdefault(name, Tenant())
+    if "bound" in line:
+        tenant.applied = Applied(*line["bound"])
+        return
     if "v" in line:
         vector = np.frombuffer(base64.b64decode(line["v"]), dtype=np.float16)
         made = Made(line.get("f", ""), line.get("p", {}))
@@ -122,6 +132,8 @@ def _apply(tenants: dict[str, Tenant], line: dict[str, Any]) -> None:
 
 def _all_lines(tenants: dict[str, Tenant]) -> Iterator[str]:
     for name, tenant in tenants.items():
+        if tenant.applied is not None:
+            yield applied_line(name, tenant.applied)
         for request_id, vector in tenant.vectors.items():
             yield decision_line(name, request_id, vector, tenant.made.get(request_id, Made()))
         for told in tenant.outcomes.values():

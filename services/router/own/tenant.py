@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from services.router.learn.curve import apgr_interval
 from services.router.learn.learner import LABELS_MAX, Learner, Outlook
+from services.router.own.policy_curve import Applied, Curve, Proposal, policy_curve, propose
 
 Floats = NDArray[np.float32]
 
@@ -100,6 +101,8 @@ class Tenant:
     # The last validators' scores by feature and model: how often answers stand their checks.
     stood: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     pays: bool | None = None
+    curve: Curve | None = None
+    applied: Applied | None = None
     _learner: Learner | None = None
     _models: Sequence[str] = ()
     _ids: Sequence[str] = ()
@@ -157,6 +160,11 @@ class Tenant:
             self._lengths = self._mean_lengths()
         return self._lengths
 
+    def input_tokens(self) -> int:
+        """Mean input tokens of its calls, 0 without any."""
+        read = [told.used.input_tokens for told in self.outcomes.values() if told.used]
+        return sum(read) // len(read) if read else 0
+
     def copied(self) -> "Tenant":
         """What learning reads, apart: so that a worker may learn while decisions go on."""
         return replace(self, vectors=OrderedDict(self.vectors), outcomes=OrderedDict(self.outcomes))
@@ -165,6 +173,7 @@ class Tenant:
         """Takes over what a copy has learned."""
         self._learner, self._models, self._ids = learned._learner, learned._models, learned._ids
         self._grown_labels, self.pays = learned._grown_labels, learned.pays
+        self.curve = learned.curve
 
     def taken_up(self) -> bool:
         """Whether there are new labels; they count as learned from now on."""
@@ -200,9 +209,25 @@ class Tenant:
         picked[1][:, unknown] = np.nan
         return Outlook(picked[0], picked[1], picked[2], found.nearest), self._ids
 
-    def learn(self, seconds: float, half_life_days: int, *, grow: bool = True) -> bool:
+    def proposal(self, present_percent: int, wanted_percent: int) -> Proposal | None:
+        """A bound that would serve better than the present one, None when none would."""
+        if self.curve is None:
+            return None
+        version = (self.applied.version if self.applied else 0) + 1
+        return propose(self.curve, present_percent, wanted_percent, version)
+
+    def learn(
+        self,
+        seconds: float,
+        half_life_days: int,
+        *,
+        grow: bool = True,
+        nanos: Mapping[str, int] | None = None,
+        baseline: str | None = None,
+    ) -> bool:
         """Takes new labels in. Neighbours at once; lines and trees when labels have grown much.
 
+        `nanos`: what a usual call costs at each model, for the curve against `baseline`.
         True when the learner changed. CPU work: a worker's. Takes under 50 ms without growing.
         """
         labels = self.labels()
@@ -235,6 +260,8 @@ class Tenant:
         if again:
             self._grown_labels = len(labels)
             self.pays = _pays(vectors, scores, weights, rng)
+            labelled = vectors, scores, weights
+            self.curve = policy_curve(labelled, models, nanos or {}, baseline, rng)
         return True
 
 
