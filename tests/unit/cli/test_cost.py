@@ -111,3 +111,30 @@ models:
     }
     shown = CliRunner().invoke(app, ["prices", "diff", *paths])
     assert "output" in shown.stdout
+
+
+OWN = """
+providers:
+  mine:
+    base_url: "http://127.0.0.1:1/v1"
+    tier_percent: {priority: "175", batch: "33.33"}
+models:
+  m: {provider: mine, price: {input_usd_per_million: "2", output_usd_per_million: "8"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tier", "nanos"), [("standard", 2_000_000), ("priority", 3_500_000), ("batch", 666_600)]
+)
+def test_an_operators_own_price_and_tiers(
+    app: typer.Typer, tmp_path: Path, tier: str, nanos: int
+) -> None:
+    """In percent of the standard price, exactly; a tier nobody priced stays unpriced."""
+    path = tmp_path / "spendgate.yaml"
+    path.write_text(OWN)
+    usage = json.dumps({"input_tokens": 1000})
+    told = ["cost", "--provider", "mine", "--model", "m", "--usage", usage, "--config", str(path)]
+    done = CliRunner().invoke(app, [*told, "--tier", tier, "--json"])
+    assert json.loads(done.stdout)["cost_nanos"] == nanos
+    flex = CliRunner().invoke(app, [*told, "--tier", "flex"])
+    assert flex.exit_code != 0
