@@ -1,7 +1,9 @@
 """Service tiers: the same tokens for less when they may wait, for more when they may not.
 
-A tier is a factor on the whole price. Only what a provider publishes for all its models is here;
-any other tier is unpriced until the operator sets it, never taken for the standard price.
+The catalogue's own list of a model's tier goes first (Published.tier_price). Where it has none, a
+tier is a factor on the whole price. Only what a provider publishes for all its models is here, as
+far as the research of the day given says; nobody has checked it against a bill. Any other tier is
+unpriced until the operator sets it, never taken for the standard price.
 """
 
 from collections.abc import Mapping

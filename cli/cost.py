@@ -15,7 +15,7 @@ from catalog.fleet import Fleet
 from catalog.price import ModelPrice
 from catalog.prices import UnknownModel, Unpriced
 from catalog.published import NoPublishedPrice, Published
-from catalog.tiers import TIERS, UnpricedTier, tier_price
+from catalog.tiers import STANDARD, TIERS, UnpricedTier, tier_price
 from catalog.usage import ImpossibleUsage
 from cli.place import JsonOption
 from cli.problems import EXIT_CONFIG, EXIT_USAGE, Problem, command
@@ -49,16 +49,20 @@ async def cost(
     except (UnknownUsageKey, ImpossibleUsage) as error:
         raise Problem(f"impossible usage: {error}", code=EXIT_USAGE) from None
     tiers: Mapping[str, Decimal] = {}
-    if config is None:
-        price = price_at(provider, model, moment)
-    else:
-        price, tiers = _configured(config, provider, model, moment)
     if tier not in TIERS:
         raise Problem(f"no such tier; there are {', '.join(TIERS)}", code=EXIT_USAGE)
+    listed = None
+    if config is None:
+        price = price_at(provider, model, moment)
+        listed = _listed(provider, model, tier, moment)
+    else:
+        price, tiers = _configured(config, provider, model, moment)
     try:
-        factor = tier_price(provider, tier, tiers)
+        # The catalogue's own list of this tier needs no factor.
+        factor = tier_price(provider, STANDARD if listed else tier, tiers)
     except UnpricedTier as error:
         raise Problem(str(error), "Take another tier, or price it yourself.") from None
+    price = listed or price
     found = bill(price, tokens, factor)
     lines: list[dict[str, Any]] = [
         {
@@ -116,6 +120,18 @@ def price_at(provider: str, model: str, at: datetime) -> ModelPrice:
         if dated.holds(at):
             return dated.price
     raise Problem("unpriced at that moment: its first price begins later")
+
+
+def _listed(provider: str, model: str, tier: str, at: datetime) -> ModelPrice | None:
+    """What the catalogue says of this model's tier itself. Raises Problem."""
+    published = Published()
+    found = published.find(provider, model)
+    if found is None or tier == STANDARD:
+        return None
+    try:
+        return published.tier_price(found, tier, at)
+    except NoPublishedPrice as error:
+        raise Problem(f"unpriced: {error.reason}", "Set a price in the fleet file.") from None
 
 
 def _configured(
