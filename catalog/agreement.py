@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from numbers import Real
 from typing import Any
 
 ANSWER_CHARS_MAX = 20_000
@@ -108,7 +107,7 @@ def _equal(one: Any, other: Any) -> bool:
         return _plain(one) == _plain(other)
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    if isinstance(one, Real) and isinstance(other, Real):
+    if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-9)
     return bool(one == other)
 

@@ -81,3 +81,6 @@ DURATION_BOUNDARIES_SECONDS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
 )
+TOKENS_REMOVED: Final = "spendgate.tokens.removed"
+SUMMARY_NANO_USD: Final = "spendgate.cost.summary_nano_usd"
+CONTEXT_DECISION: Final = "spendgate.context.decision"

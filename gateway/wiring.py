@@ -17,6 +17,7 @@ from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
 from gateway.auth import Keys
+from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer
@@ -35,10 +36,12 @@ from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
+from gateway.similarity import LexicalSimilarity
 
 HTTP_OFF = "off"
 
@@ -99,8 +102,9 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
     return Room(
-        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door))],
+        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, servicer)],
         service_names=[SERVICE_NAME],
         errors=ERRORS,
         authenticate=door.authenticate,
@@ -196,13 +200,13 @@ def _door(
     books: Books,
     providers: Mapping[str, Provider],
 ) -> Completer:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     outcomes = Outcomes(services, books, fleet.config.routing)
 
     def new_id() -> str:
         return str(uuid.uuid4())
-
-    def now() -> datetime:
-        return datetime.now(UTC)
 
     caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
     answers = Answers(services, books, fleet, new_id=new_id, now=now)
@@ -214,6 +218,7 @@ def _door(
         outcomes=outcomes,
         sessions=Sessions(),
         budget_use=BudgetUse(services),
+        shaping=Shaping(fleet, now),
         new_id=new_id,
     )
     shadows = Shadows(

@@ -7,6 +7,7 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from gateway.saga.ask import Ask
+from gateway.saga.shaping import compression_step
 
 
 def answered(
@@ -20,13 +21,16 @@ def answered(
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
     extra: bool = False,
 ) -> entry_pb2.Attempt:
-    """A provider call that used tokens. Routing saved what the baseline model would have cost
-    more, for the same tokens; only where the router chose. `extra`: its answer is not taken, and
-    without routing it would not have been made: routing cost what it cost."""
+    """A provider call that used tokens. A shorter prompt saved what the whole one would have cost
+    more; routing what the baseline model would have cost more for that, where the router chose.
+    `extra`: its answer is not taken, and without routing it would not have been made: routing cost
+    what it cost."""
+    shorter = compression_step(ask, candidate.model, usage)
+    whole = usage if shorter is None else shorter.usage
     steps = (
         [not_made(candidate.model)]
         if extra
-        else routing(ask, candidate.model, ask.decision.baseline_model, usage)
+        else routing(ask, candidate.model, ask.decision.baseline_model, whole)
     )
     return entry_pb2.Attempt(
         entry_id=entry_id,
@@ -38,7 +42,7 @@ def answered(
         provider=candidate.provider,
         usage=usage,
         usage_source=source,
-        counterfactuals=steps,
+        counterfactuals=[*([] if shorter is None else [shorter]), *steps],
         latency_ms=ask.latency_ms(),
         first_token_ms=ask.first_token_ms,
         trace_id=ask.trace_id,

@@ -227,7 +227,7 @@ class Caller:
 
 def _call(ask: Ask, attempt: Try) -> ProviderCall:
     candidate = attempt.candidate
-    return ProviderCall(candidate.upstream_model, ask.prompt, candidate.output_tokens_max)
+    return ProviderCall(candidate.upstream_model, ask.sent, candidate.output_tokens_max)
 
 
 def _end_if_failed(attempt: Try) -> None:

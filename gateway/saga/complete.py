@@ -30,6 +30,7 @@ from gateway.saga.plan import Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
+from gateway.saga.summaries import Summaries
 from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate import check_request
@@ -60,6 +61,7 @@ class Completer:
         self._parts = parts
         self._under_way = 0
         self._flights: SingleFlight[Answer] = SingleFlight()
+        self._summaries = Summaries(parts.services, self._on_behalf)
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
@@ -118,7 +120,20 @@ class Completer:
         )
         return answer if led else await self._parts.answers.shared(ask, answer)
 
+    async def _on_behalf(self, ask: Ask, request: pb.CompleteRequest) -> Answer:
+        """Answers a request that another one needs, in its name and within its time."""
+        who = ask.attribution
+        identity = Identity(who.tenant, who.key_id, who.project, who.user, who.feature)
+        try:
+            with self._admitted(request, identity, ask.traceparent, ask.deadline) as inner:
+                answer = await self._answer(inner)
+                _tell(inner, answer.outcome)
+                return answer
+        finally:
+            trace_current_call(ask.span)
+
     async def _from_provider(self, ask: Ask) -> Answer:
+        await self._summaries.write(ask)
         await self._parts.steps.route(ask)
         parts = self._parts
         async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
@@ -142,6 +157,7 @@ class Completer:
         """A plan's cheap answers are waited for whole: nothing can be streamed before its check.
         What stands goes out at once, the strong model's answer as it comes."""
         parts = self._parts
+        await self._summaries.write(ask)
         await parts.steps.route(ask)
         async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
             if early.taken is not None:
@@ -204,6 +220,7 @@ class Completer:
             deadline=deadline.sooner(parts.fleet.config.timeouts.request_seconds),
             telemetry=parts.telemetry,
             cache=parts.fleet.config.cache,
+            prompts=parts.fleet.config.prompts,
             new_id=parts.new_id,
         )
         trace_current_call(ask.span)

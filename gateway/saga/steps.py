@@ -28,6 +28,7 @@ from gateway.saga.budget_use import BudgetUse
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
+from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
 from gateway.saga.summary import Cost
 from gateway.settings import GatewaySettings
 
@@ -53,6 +54,7 @@ class Steps:
         outcomes: Outcomes,
         sessions: Sessions,
         budget_use: BudgetUse,
+        shaping: Shaping,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -62,24 +64,27 @@ class Steps:
         self._outcomes = outcomes
         self._sessions = sessions
         self._budget_use = budget_use
+        self._shaping = shaping
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
-        """Counts the prompt and looks for an answer, both at once.
+        """Counts and shapes the prompt and looks for an answer to it as it came, both at once.
 
         Raises: what the tokenizer refuses, under the gateway's domain. The cache never fails a
         request: whatever keeps it from answering is a miss.
         """
         finding = asyncio.ensure_future(self._look_up(ask))
         try:
-            ask.prepared = await self._services.prepare(
-                tokenizer_pb.PrepareItem(
-                    traceparent=ask.traceparent,
-                    model=self._counted_as(ask.model),
-                    prompt=ask.prompt,
-                ),
-                ask.deadline,
+            ask.counted_as = self._counted_as(ask.model)
+            item = tokenizer_pb.PrepareItem(
+                traceparent=ask.traceparent,
+                model=ask.counted_as,
+                prompt=ask.prompt,
             )
+            self._shaping.add_to(item, ask, self._stands_for(ask.model))
+            ask.prepared = await self._services.prepare(item, ask.deadline)
+            if ask.prepared.HasField("edits"):
+                ask.shaped = sent_prompt(ask.prompt, ask.prepared.edits)
         except Exception as error:
             finding.cancel()
             raise from_service("tokenizer", error) from None
@@ -89,6 +94,7 @@ class Steps:
         ask.finding = await finding
         outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
         ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
+        note_shaping(ask)
 
     async def route(self, ask: Ask) -> None:
         """Picks the model and the fallback chain.
@@ -171,7 +177,10 @@ class Steps:
         if ask.cache_mode == pb.CACHE_MODE_OFF:
             return cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE)
         item = cache_pb.LookupItem(
-            traceparent=ask.traceparent, scope=ask.scope, model=ask.model, prompt=ask.prompt
+            traceparent=ask.traceparent,
+            scope=ask.scope,
+            model=ask.wishes.cached_as(ask.model),
+            prompt=ask.prompt,
         )
         try:
             finding = await self._services.lookup(

@@ -14,6 +14,7 @@ from catalog.prices import PriceBook, UnknownModel, Unpriced
 from catalog.usage import BUCKETS, Usage
 from chassis import names
 from gateway.saga.ask import Ask
+from gateway.saga.shaping import told
 
 NANOS_PER_USD = 10**9
 
@@ -110,6 +111,7 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         tightest=outcome.cost.tightest,
         booking_pending=outcome.cost.pending,
         latency_ms=ask.latency_ms(),
+        shaping=told(ask),
     )
 
 

@@ -23,6 +23,7 @@ from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -41,6 +42,14 @@ baseline_model: dear
 retry: {attempts_max: 2, backoff_seconds: 0.001}
 """
 IDENTITY = Identity(tenant="acme", key_id="k1")
+SETTINGS = GatewaySettings(
+    tokenizer_address="x",
+    cache_address="x",
+    router_address="x",
+    ledger_address="x",
+    outbox_dir=Path("unused"),
+    requests_max=64,
+)
 
 
 class House:
@@ -53,14 +62,7 @@ class House:
         self.outbox = MemoryOutbox()
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(FLEET_FILE + routing))
-        settings = GatewaySettings(
-            tokenizer_address="x",
-            cache_address="x",
-            router_address="x",
-            ledger_address="x",
-            outbox_dir=Path("unused"),
-            requests_max=64,
-        )
+        settings = SETTINGS
 
         def new_id() -> str:
             return f"id-{next(numbers)}"
@@ -86,6 +88,7 @@ class House:
             outcomes=outcomes,
             sessions=Sessions(lambda: self.clock),
             budget_use=BudgetUse(self.services, lambda: self.clock),
+            shaping=Shaping(fleet, lambda: self.day),
             new_id=new_id,
         )
         learning = fleet.config.routing.learning

@@ -6,7 +6,7 @@ from pathlib import Path
 import catalog
 
 ROOM = Path(catalog.__file__).parent
-# Numbers that are no money: settings of seconds and temperatures, numbers in answers.
+# What is no money: seconds, temperatures, numbers in answers.
 NO_MONEY = {"agreement.py", "schema.py", "shapes.py"}
 
 
