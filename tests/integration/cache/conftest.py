@@ -1,5 +1,6 @@
 """A cache service on a real socket, over a real Redis 8."""
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,12 +78,16 @@ def say(text: str = "Paris.") -> pb.Answer:
 
 
 @asynccontextmanager
-async def running_cache(server: RedisServer, **settings: Any) -> AsyncIterator[Cache]:
+async def running_cache(
+    server: RedisServer, load: Any = None, **settings: Any
+) -> AsyncIterator[Cache]:
     """The service over `server`, with settings beside the defaults."""
     # A busy test machine is no slow Redis: only tests of slowness take the real limit.
-    given = {"redis_timeout_ms": 5_000, "redis_url": server.url, **settings}
+    # Models are loaded only by tests of semantic look-ups.
+    given = {"redis_timeout_ms": 5_000, "redis_url": server.url, "semantic": False, **settings}
+    make = build if load is None else functools.partial(build, load=load)
     async with (
-        running("cache", CacheSettings(**given), build) as service,
+        running("cache", CacheSettings(**given), make) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
         yield Cache(channel, service.health, server)

@@ -1,0 +1,101 @@
+"""A judge that needs no model: words are dimensions, and a list says what means the same."""
+
+import threading
+import time
+import zlib
+
+import numpy as np
+
+from services.cache.semantic.port import Decision, Verdict
+
+SAME = (
+    ("what is the capital of france?", "what's the capital city of france?",
+     "tell me france's capital"),
+)  # fmt: skip
+
+
+class FakeJudge:
+    """services.cache.semantic.port.Judge. It keeps what was asked of it."""
+
+    def __init__(self, *, model_version="fake/1", same=SAME):
+        self.model_version = model_version
+        self.same = same
+        self.embedded = []
+        self.screened = []
+        self.judged = []
+        self.threads = set()
+        self.slow_seconds = 0.0
+        self.fails = False
+
+    def embed(self, texts):
+        self._note()
+        self.embedded.append(list(texts))
+        return np.stack([self._vector(text, 384) for text in texts])
+
+    def screen(self, texts):
+        self.screened.append(list(texts))
+        return np.stack([self._vector(text, 256) for text in texts])
+
+    def judge(self, query, candidates, decision):
+        self._note()
+        self.judged.append((query, [each.text for each in candidates]))
+        verdicts = []
+        for each in candidates:
+            p_same, refused = None, None
+            if each.similarity < decision.similarity_min:
+                refused = "similarity"
+            elif self._group(query) != self._group(each.text):
+                refused, p_same = "verifier", 0.1
+            else:
+                p_same = 0.9
+            features = {"similarity": each.similarity}
+            verdicts.append(Verdict(refused is None, each.similarity, p_same, refused, features))
+        return verdicts
+
+    def _note(self):
+        self.threads.add(threading.current_thread().name)
+        if self.slow_seconds:
+            time.sleep(self.slow_seconds)
+        if self.fails:
+            raise RuntimeError("the model broke")
+
+    def _group(self, text):
+        """Texts of one group mean the same."""
+        for number, group in enumerate(self.same):
+            if text.lower() in group:
+                return number
+        return text.lower()
+
+    def _vector(self, text, size):
+        """Texts of one group are near, others are far but for "near ..." ones."""
+        group = self._group(text)
+        seed = hash_of(str(group))
+        vector = np.random.default_rng(seed).normal(size=size)
+        vector /= np.linalg.norm(vector)
+        if text.lower().startswith("near "):
+            base = self._vector(text[5:], size)
+            vector = 0.95 * base + 0.05 * vector
+        if isinstance(group, int):
+            own = np.random.default_rng(hash_of(text)).normal(size=size)
+            vector = vector + 0.3 * own / np.linalg.norm(own)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def hash_of(text):
+    return zlib.crc32(text.encode())
+
+
+class FakeCalibrator:
+    """services.cache.near.decisions.Calibrator."""
+
+    def __init__(self, floor=0.85, refuses="too few outcomes"):
+        self.floor = floor
+        self.refuses = refuses
+        self.learned = []
+
+    def default(self):
+        return Decision(self.floor)
+
+    def learn(self, outcomes, wrong_hit_rate_max):
+        self.learned.append((list(outcomes), wrong_hit_rate_max))
+        return self.refuses or Decision(0.8, {"weights": [1, 2]})
