@@ -21,6 +21,7 @@ from services.cache.fingerprint import place, scope_tag
 DIGEST_BYTES = 16
 KEY_BYTES = 32
 SWEEP = "sg:sweep"
+PROBE = "sg:probe"  # never there
 
 
 def entry(tag: str, key: str) -> str:

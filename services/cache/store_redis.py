@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from services.cache import places
 from services.cache.link import Command
 from services.cache.link_redis import ClusterLink, RedisLink
 from services.cache.store import Entry, StoreUnavailable
@@ -37,7 +38,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """One reply from Redis, about a key that is not there."""
-        (reply,) = await self._link.run([("EXISTS", "sg:ping")])
+        (reply,) = await self._link.run([("EXISTS", places.PROBE)])
         if isinstance(reply, StoreUnavailable):
             raise reply
 

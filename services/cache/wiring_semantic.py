@@ -11,7 +11,7 @@ import numpy as np
 
 from chassis.health import Part
 from services.cache import places
-from services.cache.link import Link, rows
+from services.cache.link import Link
 from services.cache.lookup import Semantic
 from services.cache.near.decisions import Calibrator, Decisions
 from services.cache.near.embedder import Embedder
@@ -143,9 +143,10 @@ async def _probed(link: Link) -> IndexKind:
     """Vector sets where the server knows them; asks until it answers."""
     while True:
         with contextlib.suppress(StoreUnavailable):
-            (reply,) = await link.run([("COMMAND", "INFO", "VADD")])
-            known = bool(reply) and all(each is not None for each in rows(reply) or [reply])
-            return IndexKind.VECTOR_SETS if known else IndexKind.LOCAL
+            # Of a set that is not there: an error only where the command is unknown.
+            (reply,) = await link.run([("VCARD", places.PROBE)])
+            unknown = isinstance(reply, StoreUnavailable)
+            return IndexKind.LOCAL if unknown else IndexKind.VECTOR_SETS
         await asyncio.sleep(PROBE_SECONDS)
 
 

@@ -101,25 +101,25 @@ class LocalIndex:
             raws = [raw for raw in rows(reply) if isinstance(raw, bytes)]
             if not raws:
                 break
-            start += len(raws)
             missing = [m for m in (due.unpacked(tag, raw) for raw in raws) if not self._has(m)]
-            taken += await self._take_in(missing)
+            came, gone = await self._take_in(missing)
+            taken += came
+            start += len(raws) - gone  # what is gone left its rank to those behind it
         self._built[tag] = sum(len(s) for key, s in self._shelves.items() if key.tag == tag)
         return taken
 
-    async def _take_in(self, members: Sequence[Member]) -> int:
+    async def _take_in(self, members: Sequence[Member]) -> tuple[int, int]:
+        """How many were taken in, and how many are gone."""
         if not members:
-            return 0
-        taken = 0
+            return 0, 0
         gone = []
         for member, vector in zip(members, await self._vectors(members), strict=True):
             if vector is None:
                 gone.append(member)
             else:
                 await self._put(member, vector)
-                taken += 1
         await self.remove(gone)
-        return taken
+        return len(members) - len(gone), len(gone)
 
     def _has(self, member: Member) -> bool:
         shelf = self._shelves.get(member.partition)
