@@ -28,6 +28,7 @@ from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes, not_carried_out
@@ -202,6 +203,7 @@ def _door(
     def now() -> datetime:
         return datetime.now(UTC)
 
+    cached = Cached(services, books, fleet, settings=settings, now=now)
     return Completer(
         Parts(
             settings=settings,
@@ -218,11 +220,13 @@ def _door(
                 books,
                 fleet=fleet,
                 settings=settings,
+                cached=cached,
                 outcomes=outcomes,
                 new_id=new_id,
             ),
             caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
-            answers=Answers(services, books, fleet, new_id=new_id, now=now),
+            answers=Answers(services, books, fleet, cached, new_id=new_id, now=now),
+            cached=cached,
             telemetry=outfit.telemetry,
             new_id=new_id,
         )

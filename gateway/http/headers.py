@@ -24,12 +24,15 @@ _NAMES = {
     PREFIX + "project": "project",
 }
 _CACHE = PREFIX + "cache"
+_CACHE_EXPLAIN = PREFIX + "cache-explain"
 _COST_MAX = PREFIX + "cost-max-usd"
 _CACHE_MODES = {
     "off": gateway_pb2.CACHE_MODE_OFF,
     "exact": gateway_pb2.CACHE_MODE_EXACT,
     "refresh": gateway_pb2.CACHE_MODE_REFRESH,
+    "semantic": gateway_pb2.CACHE_MODE_SEMANTIC,
 }
+_SWITCH = {"on": True, "off": False}
 
 Headers = CIMultiDictProxy[str]
 
@@ -39,7 +42,7 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
 
     An unknown one is refused too: a misspelt limit on cost must not be no limit.
     """
-    known = {*_NAMES, _CACHE, _COST_MAX}
+    known = {*_NAMES, _CACHE, _CACHE_EXPLAIN, _COST_MAX}
     for name in headers:
         if name.lower().startswith(PREFIX) and name.lower() not in known:
             raise invalid(PREFIX + "*", f"known headers: {', '.join(sorted(known))}")
@@ -50,6 +53,10 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
         if word not in _CACHE_MODES:
             raise invalid(_CACHE, f"must be one of: {', '.join(_CACHE_MODES)}")
         options.cache_mode = _CACHE_MODES[word]
+    if word := only(headers, _CACHE_EXPLAIN):
+        if word not in _SWITCH:
+            raise invalid(_CACHE_EXPLAIN, f"must be one of: {', '.join(_SWITCH)}")
+        options.cache_explain = _SWITCH[word]
     if amount := only(headers, _COST_MAX):
         options.cost_max_nanos = _nanos(amount)
 
@@ -90,6 +97,12 @@ def summary_headers(
         "cost-nanos": str(summary.cost_nanos),
         "saved-nanos": str(saved_nanos(summary)),
     }
+    if summary.HasField("similarity"):
+        told["similarity"] = f"{summary.similarity:.4f}"
+    if summary.cache_refused_by:
+        told["cache-refused-by"] = summary.cache_refused_by
+    if summary.feedback_token:
+        told["feedback-token"] = summary.feedback_token
     if summary.HasField("tightest"):
         told["budget-left-nanos"] = str(summary.tightest.left_nanos)
     # Names are the operator's free choice, a header's characters are not.

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from google.protobuf import duration_pb2
-from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.chat.v1 import chat_pb2
-from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -18,13 +16,14 @@ from catalog.prices import UnknownModel
 from catalog.schema import AUTO, ModelConfig
 from catalog.usage import BUCKETS
 from chassis import names
-from chassis.errors import RemoteError
 from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
+from gateway.saga.cached import Cached
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
+from gateway.saga.summary import note_finding
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
@@ -44,6 +43,7 @@ class Steps:
         *,
         fleet: Fleet,
         settings: GatewaySettings,
+        cached: Cached,
         outcomes: Outcomes,
         new_id: Callable[[], str],
     ) -> None:
@@ -51,6 +51,7 @@ class Steps:
         self._books = books
         self._fleet = fleet
         self._settings = settings
+        self._cached = cached
         self._outcomes = outcomes
         self._new_id = new_id
 
@@ -60,7 +61,9 @@ class Steps:
         Raises: what the tokenizer refuses, under the gateway's domain. The cache never fails a
         request: whatever keeps it from answering is a miss.
         """
-        finding = asyncio.ensure_future(self._look_up(ask))
+        finding = asyncio.ensure_future(
+            self._cached.look_up(ask, vector_wanted=self._outcomes.learns_from(ask))
+        )
         try:
             ask.prepared = await self._services.prepare(
                 tokenizer_pb.PrepareItem(
@@ -77,8 +80,7 @@ class Steps:
             finding.cancel()
             raise
         ask.finding = await finding
-        outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
-        ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
+        note_finding(ask)
 
     async def route(self, ask: Ask) -> None:
         """Picks the model and the fallback chain.
@@ -100,6 +102,7 @@ class Steps:
             item.text = routing_text(ask.prompt)
             item.request_id = ask.request_id
             item.json_wanted = bool(ask.prompt.response_format_json)
+            item.embedding.extend(ask.finding.vector)
         if ask.cost_max_nanos is not None:
             item.cost_max_nanos = ask.cost_max_nanos
         try:
@@ -136,25 +139,6 @@ class Steps:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
-
-    async def _look_up(self, ask: Ask) -> cache_pb.Finding:
-        if ask.cache_mode == pb.CACHE_MODE_OFF:
-            return cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE)
-        item = cache_pb.LookupItem(
-            traceparent=ask.traceparent, scope=ask.scope, model=ask.model, prompt=ask.prompt
-        )
-        try:
-            finding = await self._services.lookup(
-                item, ask.deadline.sooner(self._settings.cache_seconds_max)
-            )
-        except Exception as error:
-            if isinstance(error, RemoteError) and error.reason == "SCOPE_INVALID":
-                raise from_service("cache", error) from None
-            return cache_pb.Finding(outcome=cache_pb.OUTCOME_BYPASSED)
-        if ask.cache_mode == pb.CACHE_MODE_REFRESH:
-            finding.ClearField("answer")
-            finding.outcome = cache_pb.OUTCOME_MISS
-        return finding
 
     def _counted_as(self, model: str) -> str:
         """The name that tells the vocabulary."""

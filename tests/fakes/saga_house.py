@@ -16,6 +16,7 @@ from gateway.auth import Keys
 from gateway.door import Identity
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
@@ -42,7 +43,7 @@ IDENTITY = Identity(tenant="acme", key_id="k1")
 class House:
     """The saga and all that it stands on."""
 
-    def __init__(self, routing: str = "") -> None:
+    def __init__(self, routing: str = "", **settings) -> None:
         """`routing` is added to the fleet file."""
         self.services = FakeServices()
         self.provider = FakeProvider()
@@ -56,6 +57,7 @@ class House:
             ledger_address="x",
             outbox_dir=Path("unused"),
             requests_max=64,
+            **settings,
         )
 
         def new_id() -> str:
@@ -63,13 +65,12 @@ class House:
 
         telemetry = Telemetry(NoOpTracer())
         self.books = Books(self.services, self.outbox, settle_seconds_max=2)
-        answers = Answers(
-            self.services,
-            self.books,
-            fleet,
-            new_id=new_id,
-            now=lambda: datetime(2026, 11, 1, tzinfo=UTC),
-        )
+
+        def now():
+            return datetime(2026, 11, 1, tzinfo=UTC)
+
+        cached = Cached(self.services, self.books, fleet, settings=settings, now=now)
+        answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
         caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
         self.door = Completer(
             Parts(
@@ -83,11 +84,13 @@ class House:
                     self.books,
                     fleet=fleet,
                     settings=settings,
+                    cached=cached,
                     outcomes=Outcomes(self.services, self.books, fleet.config.routing),
                     new_id=new_id,
                 ),
                 caller=caller,
                 answers=answers,
+                cached=cached,
                 telemetry=telemetry,
                 new_id=new_id,
             )
