@@ -152,11 +152,13 @@ class Lookup:
         """Looks for prompts that ask for the same, for those that may have such an answer."""
         if self.semantic is None:
             return
-        able = []
+        able: list[_Asked] = []
+        asks: list[NearAsk] = []
         for each in missed:
             if each.item.mode != pb.LOOKUP_MODE_SEMANTIC:
                 continue
-            why = skipped(each.names, owned=bool(each.item.scope.user))
+            ask = await self._ask_of(each, self.semantic.decisions)
+            why = skipped(each.names, self.semantic.search.embedder, ask.decision)
             if why:
                 if each.item.explain:
                     each.finding.explanation.skipped = why
@@ -164,9 +166,9 @@ class Lookup:
             each.finding.semantic.context = each.names.context
             each.finding.semantic.text = each.names.text
             able.append(each)
+            asks.append(ask)
         if not able:
             return
-        asks = [await self._ask_of(each, self.semantic.decisions) for each in able]
         for each, found in zip(able, await self.semantic.search.find(asks), strict=True):
             self._tell(each, found)
 
@@ -178,9 +180,12 @@ class Lookup:
             key=asked.names.key,
             text=asked.names.text,
             user=item.user,
-            decision=await decisions.of(item.scope.tenant, item.feature, ppm),
+            decision=await decisions.of(
+                item.scope.tenant, item.feature, ppm, owned=bool(item.scope.user)
+            ),
             deadline=asked.deadline.sooner(self._policy.semantic_seconds_max),
             vector_wanted=item.vector_wanted,
+            explain=item.explain,
         )
 
     def _tell(self, asked: _Asked, found: NearFound) -> None:

@@ -56,7 +56,7 @@ class Recorder:
         record = stored_pb2.ServedHit(
             feature=item.feature,
             similarity=found.similarity,
-            features=dict(found.features),
+            features=found.features,
             store_time_ms=found.hit.store_time_ms,
             serve_time_ms=self._now_ms(),
             model=item.model,

@@ -10,7 +10,7 @@ from services.cache import places
 from services.cache.checks import check_key, check_scope
 from services.cache.invalidate import Invalidate, tag_of
 from services.cache.link import Link, raised
-from services.cache.near.decisions import Decisions, Outcome
+from services.cache.near.decisions import Decisions
 from services.cache.reading import Reader
 from services.cache.record import Recorder
 from services.cache.store import AnswerStore, Entry
@@ -79,15 +79,12 @@ class Report:
             hit = stored_pb2.ServedHit.FromString(raw if isinstance(raw, bytes) else b"")
         except DecodeError:
             return
-        outcome = Outcome(
-            similarity=hit.similarity,
-            p_same=hit.p_same if hit.HasField("p_same") else None,
-            features=dict(hit.features),
-            right=request.verdict == pb.HIT_VERDICT_RIGHT,
+        right = request.verdict == pb.HIT_VERDICT_RIGHT
+        decision = await self.decisions.heard(
+            request.scope.tenant, hit.feature, tuple(hit.features), right=right, ppm=self._ppm
         )
-        decision = await self.decisions.heard(request.scope.tenant, hit.feature, outcome, self._ppm)
         response.learned = True
-        response.similarity_min = decision.similarity_min
+        response.stricter = decision.stricter
 
 
 class Allow:

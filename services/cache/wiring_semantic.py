@@ -13,6 +13,7 @@ from chassis.health import Part
 from services.cache import places
 from services.cache.link import Link
 from services.cache.lookup import Semantic
+from services.cache.near.calibrating import Lines
 from services.cache.near.decisions import Calibrator, Decisions
 from services.cache.near.embedder import Embedder
 from services.cache.near.index import Member, NeighbourIndex, Vector
@@ -20,7 +21,7 @@ from services.cache.near.index_local import LocalIndex
 from services.cache.near.index_redis import VectorSets
 from services.cache.near.search import Search
 from services.cache.reading import Reader
-from services.cache.semantic.port import SCREEN_DIMENSIONS, Judge
+from services.cache.semantic.judge import SCREEN_DIMENSIONS, Judge, load_judge
 from services.cache.servicer import Verbs
 from services.cache.settings import CacheSettings, IndexKind
 from services.cache.store import StoreUnavailable
@@ -42,13 +43,10 @@ class Loaded:
     calibrator: Calibrator
 
 
-class NotShipped(Exception):
-    """The models, or what runs them, are not installed."""
-
-
 def load_shipped(threads: int) -> Loaded:
-    """The models that come with the project. Raises NotShipped. Blocking."""
-    raise NotShipped
+    """The models that come with the project. Blocking. Raises ImportError where what runs them is
+    not installed."""
+    return Loaded(load_judge(threads), Lines())
 
 
 @dataclass(slots=True)
@@ -82,7 +80,7 @@ async def open_semantic(loading: Loading, part: Part) -> None:
     part.degraded("models are loading; only the very same prompt is served")
     try:
         loaded = await asyncio.to_thread(loading.load, loading.settings.semantic_threads)
-    except NotShipped:
+    except ImportError:
         part.degraded("models are not installed; only the very same prompt is served")
         return
     except Exception as error:

@@ -6,7 +6,8 @@ import zlib
 
 import numpy as np
 
-from services.cache.semantic.port import Decision, Verdict
+from services.cache.semantic.decide import Decision
+from services.cache.semantic.judge import Verdict
 
 SAME = (
     ("what is the capital of france?", "what's the capital city of france?",
@@ -15,7 +16,7 @@ SAME = (
 
 
 class FakeJudge:
-    """services.cache.semantic.port.Judge. It keeps what was asked of it."""
+    """services.cache.semantic.judge.Judge. It keeps what was asked of it."""
 
     def __init__(self, *, model_version="fake/1", same=SAME):
         self.model_version = model_version
@@ -36,6 +37,13 @@ class FakeJudge:
         self.screened.append(list(texts))
         return np.stack([self._vector(text, 256) for text in texts])
 
+    def exact_only(self, text, decision):
+        words = set(text.lower().split())
+        return len(text) > 800 or (not decision.owner_in_scope and bool(words & {"my", "today"}))
+
+    def worth_embedding(self, query, nearest):
+        return [place for place, each in enumerate(nearest) if each.similarity >= 0.75]
+
     def judge(self, query, candidates, decision):
         self._note()
         self.judged.append((query, [each.text for each in candidates]))
@@ -44,11 +52,13 @@ class FakeJudge:
             p_same, refused = None, None
             if each.similarity < decision.similarity_min:
                 refused = "similarity"
+            elif decision.stricter >= 1:
+                refused, p_same = "verifier", 0.9
             elif self._group(query) != self._group(each.text):
                 refused, p_same = "verifier", 0.1
             else:
                 p_same = 0.9
-            features = {"similarity": each.similarity}
+            features = (each.similarity,)
             verdicts.append(Verdict(refused is None, each.similarity, p_same, refused, features))
         return verdicts
 
@@ -88,14 +98,22 @@ def hash_of(text):
 class FakeCalibrator:
     """services.cache.near.decisions.Calibrator."""
 
-    def __init__(self, floor=0.85, refuses="too few outcomes"):
-        self.floor = floor
-        self.refuses = refuses
+    def __init__(self, found=None):
+        self.found = found
         self.learned = []
 
     def default(self):
-        return Decision(self.floor)
+        return Decision(0.85)
 
-    def learn(self, outcomes, wrong_hit_rate_max):
-        self.learned.append((list(outcomes), wrong_hit_rate_max))
-        return self.refuses or Decision(0.8, {"weights": [1, 2]})
+    def stricter(self, features, decision):
+        return 1.0
+
+    def learn(self, outcomes, target):
+        self.learned.append((list(outcomes), target))
+        return self.found, "because"
+
+    def told(self, decision):
+        return {"closed": decision.closed}
+
+    def read(self, told):
+        return Decision(0.85, closed=told["closed"])

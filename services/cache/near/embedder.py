@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from chassis.coalesce import Coalescer
 from chassis.deadline import Deadline
 from services.cache.near.index import Vector
-from services.cache.semantic.port import Candidate, Decision, Judge, Verdict
+from services.cache.semantic.decide import Decision
+from services.cache.semantic.judge import Candidate, Judge, Verdict
 
 # More texts a batch make the first wait longer and the last not sooner.
 TEXTS_A_BATCH_MAX = 16
@@ -49,6 +50,18 @@ class Embedder:
         """A cheap vector a text."""
         loop = asyncio.get_running_loop()
         return list(await loop.run_in_executor(self._light, self._judge.screen, list(texts)))
+
+    def exact_only(self, text: str, decision: Decision) -> bool:
+        """Whether no other prompt's answer may be served. Microseconds: on the loop."""
+        return self._judge.exact_only(text, decision)
+
+    async def worth(self, asks: Sequence[tuple[str, Sequence[Candidate]]]) -> list[list[int]]:
+        """Of each query's neighbours, the places of those for which it must be embedded."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._light,
+            lambda: [self._judge.worth_embedding(query, near) for query, near in asks],
+        )
 
     async def embed(self, texts: Sequence[str], deadline: Deadline) -> list[Vector]:
         """A unit vector a text. Made at most once a text while it is remembered."""

@@ -7,7 +7,7 @@ too long is a miss.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,18 +19,19 @@ from services.cache import places
 from services.cache.near.embedder import Embedder
 from services.cache.near.index import Member, Near, NeighbourIndex, Partition, Placed, Vector
 from services.cache.reading import Reader
-from services.cache.semantic.port import Candidate, Decision, Verdict
+from services.cache.semantic.decide import Decision
+from services.cache.semantic.judge import Candidate, Verdict
 from services.cache.store import StoreUnavailable
 from services.cache.value import Kept
 
 _log = logging.getLogger("spendgate.cache.near")
 
-# Measured with static vectors: the five nearest from this cosine on hold nearly all that the
-# encoder would serve.
+# Measured with the screen's vectors: so many nearest hold nearly all that the encoder would find.
 CANDIDATES_MAX = 5
-SCREEN_MIN = 0.75
+# Below it nothing is read from the store. The judge has the last word on what is near enough.
+SCREEN_MIN = 0.7
 # The nearest by the encoder's word are judged, no more: the verifier is the dear part.
-JUDGED_MAX = 2
+JUDGED_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class NearAsk:
     decision: Decision
     deadline: Deadline
     vector_wanted: bool = False
+    explain: bool = False
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class NearFound:
     entry_key: str = ""
     similarity: float = 0.0
     p_same: float | None = None
-    features: Mapping[str, float] = field(default_factory=dict)
+    features: Sequence[float] = ()
     explanation: pb.Explanation = field(default_factory=pb.Explanation)
     vector: Vector | None = None
 
@@ -64,6 +66,11 @@ class NearFound:
 class _Neighbour:
     key: str
     kept: Kept
+    screen: float
+
+    @property
+    def text(self) -> str:
+        return self.kept.entry.semantic.text
 
 
 class Search:
@@ -74,6 +81,11 @@ class Search:
         self._embedder = embedder
         self._reader = reader
         self._removals: set[asyncio.Task[None]] = set()
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes the vectors."""
+        return self._embedder
 
     @property
     def model_version(self) -> str:
@@ -88,9 +100,12 @@ class Search:
                 [(ask.partition, screen) for ask, screen in zip(asks, screens, strict=True)],
                 CANDIDATES_MAX,
             )
-            neighbours = await self._read(asks, near)
+            neighbours = await self._worth(asks, await self._read(asks, near))
         except StoreUnavailable:
             return [NearFound(explanation=pb.Explanation(skipped="store")) for _ in asks]
+        except Exception as error:
+            _log.error("the screen failed", extra={"error_type": type(error).__name__})
+            return [NearFound(explanation=pb.Explanation(skipped="failed")) for _ in asks]
         return list(
             await asyncio.gather(
                 *(self._in_time(ask, found) for ask, found in zip(asks, neighbours, strict=True))
@@ -141,13 +156,30 @@ class Search:
         lost = {(member.partition, member.key) for member in gone}
         return [
             [
-                _Neighbour(each.key, kept[places.entry(ask.partition.tag, each.key)])
+                _Neighbour(
+                    each.key, kept[places.entry(ask.partition.tag, each.key)], each.similarity
+                )
                 for each in found
                 if each.similarity >= SCREEN_MIN
                 and each.key != ask.key
                 and (ask.partition, each.key) not in lost
             ]
             for ask, found in zip(asks, near, strict=True)
+        ]
+
+    async def _worth(
+        self, asks: Sequence[NearAsk], neighbours: Sequence[list[_Neighbour]]
+    ) -> list[list[_Neighbour]]:
+        """Of each ask's neighbours those that may come to a hit, for most there are none and
+        nothing is embedded. Who wants an explanation pays for all of them."""
+        pairs = [
+            (ask.text, [Candidate(each.text, each.screen) for each in found])
+            for ask, found in zip(asks, neighbours, strict=True)
+        ]
+        kept = await self._embedder.worth(pairs)
+        return [
+            found if ask.explain else [found[place] for place in places_kept]
+            for ask, found, places_kept in zip(asks, neighbours, kept, strict=True)
         ]
 
     def _fits(self, kept: Kept | None, ask: NearAsk) -> bool:
@@ -161,6 +193,8 @@ class Search:
     async def _in_time(self, ask: NearAsk, neighbours: list[_Neighbour]) -> NearFound:
         found = NearFound(key=ask.key)
         found.explanation.similarity_min = ask.decision.similarity_min
+        found.explanation.stricter = ask.decision.stricter
+        found.explanation.decision = name_of(ask.decision)
         found.explanation.screened_out = not neighbours
         try:
             async with asyncio.timeout(max(0.0, ask.deadline.left_seconds())):
@@ -181,7 +215,7 @@ class Search:
     async def _judge(self, ask: NearAsk, neighbours: list[_Neighbour], found: NearFound) -> None:
         if not neighbours and not ask.vector_wanted:
             return
-        texts = [each.kept.entry.semantic.text for each in neighbours]
+        texts = [each.text for each in neighbours]
         vector, *others = await self._embedder.embed([ask.text, *texts], ask.deadline)
         found.vector = vector
         ranked = sorted(
@@ -195,9 +229,7 @@ class Search:
         judged = open_ones[:JUDGED_MAX]
         verdicts: list[Verdict] = []
         if judged:
-            candidates = [
-                Candidate(each.kept.entry.semantic.text, similarity) for similarity, each in judged
-            ]
+            candidates = [Candidate(each.text, similarity) for similarity, each in judged]
             verdicts = await self._embedder.judge(ask.text, candidates, ask.decision, ask.deadline)
         told = {each.key: v for (_, each), v in zip(judged, verdicts, strict=True)}
         for similarity, each in ranked:
@@ -208,7 +240,7 @@ class Search:
             if verdict.accept:
                 found.hit, found.entry_key = each.kept, each.key
                 found.similarity, found.p_same = similarity, verdict.p_same
-                found.features = verdict.features
+                found.features = verdict.features or ()
                 return
 
     def _remove_soon(self, members: list[Member]) -> None:
@@ -223,6 +255,13 @@ class Search:
         task = asyncio.create_task(work())
         self._removals.add(task)
         task.add_done_callback(self._removals.discard)
+
+
+def name_of(decision: Decision) -> str:
+    """Where a decision comes from, in a word."""
+    if decision.closed:
+        return "closed"
+    return "default" if decision.learned is None else "learned"
 
 
 def may_have(kept: Kept, user: str) -> bool:
