@@ -58,7 +58,7 @@ async def put(cache: Cache, item: pb.LookupItem, answer: pb.Answer, **more: Any)
         scope=item.scope,
         key=found.key,
         answer=answer,
-        semantic=found.semantic,
+        semantic=found.semantic if found.HasField("semantic") else None,
         feature=item.feature,
         user=item.user,
         model_asked=item.model,
