@@ -23,7 +23,10 @@ from services.cache.wiring import build
 class Cache:
     """The service as its callers see it, and the Redis under it."""
 
-    def __init__(self, channel: grpc.aio.Channel, health: Health, server: RedisServer) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, health: Health, server: RedisServer, address: str
+    ) -> None:
+        self.address = address
         self.channel = channel
         self.stub = rpc.CacheServiceStub(channel)
         self.health = health
@@ -90,7 +93,7 @@ async def running_cache(
         running("cache", CacheSettings(**given), make) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        yield Cache(channel, service.health, server)
+        yield Cache(channel, service.health, server, service.address)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the cache costs and how good it is."""
