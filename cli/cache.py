@@ -103,9 +103,7 @@ async def invalidate(
     from cli.amounts import moment_of
 
     if not (everything or key or tag or feature or model or since or until):
-        raise Problem(
-            "nothing says what to take out", "give a filter, or --all", code=EXIT_USAGE
-        )
+        raise Problem("nothing says what to take out", "give a filter, or --all", code=EXIT_USAGE)
     request = pb.InvalidateRequest(
         scope=pb.Scope(tenant=tenant, project=project, user=user),
         keys=key or [],
@@ -133,7 +131,9 @@ async def invalidate(
     elif yes:
         typer.echo(f"{found.removed_count} answers are gone.")
     else:
-        typer.echo(f"{found.matched_count} of {found.seen_count} answers match. Add --yes to do it.")
+        typer.echo(
+            f"{found.matched_count} of {found.seen_count} answers match. Add --yes to do it."
+        )
     if not found.complete and not as_json:
         typer.echo("The time was up first; there may be more.")
 

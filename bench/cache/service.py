@@ -179,7 +179,9 @@ async def size(stub: Any, url: str, entries: int) -> list[dict[str, float]]:
             part = range(have, min(target, have + STORE_BATCH))
             keys = [f"{n:064x}" for n in part]
             keep = [
-                pb.StoreItem(scope=pb.Scope(tenant="size"), key=key, answer=answer_of(f"{ANSWER}{key}"))
+                pb.StoreItem(
+                    scope=pb.Scope(tenant="size"), key=key, answer=answer_of(f"{ANSWER}{key}")
+                )
                 for key in keys
             ]
             await stub.Store(pb.StoreRequest(items=keep), timeout=CALL_SECONDS_MAX)

@@ -36,12 +36,10 @@ _KEY = re.compile(f"[0-9a-f]{{{FINGERPRINT_CHARS}}}")
 def check_lookup(item: pb.LookupItem) -> None:
     """Raises InvalidFields (SCOPE_INVALID, PROMPT_INVALID, LEASE_INVALID)."""
     check_scope(item.scope)
-    found = [
-        *_name("model", item.model, MODEL_BYTES_MAX, required=True),
-        *_name("feature", item.feature, SCOPE_NAME_BYTES_MAX),
-        *_name("user", item.user, SCOPE_NAME_BYTES_MAX),
-        *_prompt(item.prompt),
-    ]
+    found = [*_name("model", item.model, MODEL_BYTES_MAX, required=True), *_prompt(item.prompt)]
+    for field in ("feature", "user"):
+        if name := getattr(item, field):
+            found += _name(field, name, SCOPE_NAME_BYTES_MAX)
     if item.HasField("temperature_max") and not 0 <= item.temperature_max <= TEMPERATURE_MAX:
         found.append(FieldViolation("temperature_max", f"is between 0 and {TEMPERATURE_MAX}"))
     if not 0 <= item.wrong_hit_ppm_max <= WRONG_HIT_PPM_MAX:

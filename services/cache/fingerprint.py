@@ -23,6 +23,7 @@ CONTEXT_RULES = b"spendgate.cache.context/1"
 FINGERPRINT_CHARS = 64
 _JSON_CACHED_CHARS_MAX = 64 * 1024
 _JSON_CACHED_TEXTS_MAX = 256
+_SCOPES_CACHED_MAX = 16_384
 
 # Written by people: how they are typed says less than what they say. Texts of an assistant or
 # a tool are data and stay to the byte.
@@ -76,6 +77,7 @@ def _digest(rules: bytes, head: bytes, settled: chat_pb2.Prompt) -> str:
     return hashlib.sha256(_sized(rules) + head + body).hexdigest()
 
 
+@lru_cache(maxsize=_SCOPES_CACHED_MAX)
 def scope_tag(tenant: str, project: str, user: str) -> str:
     """43 characters that name a scope. Lengths go in first, so that no two scopes read alike."""
     pieces = b"".join(_sized(piece.encode()) for piece in (tenant, project, user))

@@ -39,26 +39,32 @@ def age_bucket(age_ms: int) -> int:
     return AGE_BUCKETS - 1
 
 
+_Row = tuple[str, int, str, str]  # tenant, days since 1970, feature, model
+
+
 class Tally:
     """Counters and other small notes on their way to Redis. `now_ms` is the wall clock."""
 
     def __init__(self, link: Link, now_ms: Callable[[], int]) -> None:
         self._link = link
         self._now_ms = now_ms
-        self._pending: Counter[tuple[str, str]] = Counter()
+        self._pending: dict[_Row, Counter[str]] = {}
         self._notes: list[Command] = []
-        self._known: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        self._known: dict[tuple[str, int], set[tuple[str, str]]] = {}
 
     def add(self, tenant: str, feature: str, model: str, **counts: int) -> None:
         """Adds to counters of today. Never fails; what is too much is dropped."""
-        if len(self._pending) > PENDING_MAX:
-            return
-        day = day_of(self._now_ms())
-        feature, model = self._bounded(tenant, day, feature, model)
-        where = places.counters(tenant, day)
+        row = (tenant, self._now_ms() // DAY_MS, feature, model)
+        pending = self._pending.get(row)
+        if pending is None:
+            row = (tenant, row[1], *self._bounded(tenant, row[1], feature, model))
+            pending = self._pending.get(row)
+        if pending is None:
+            if len(self._pending) >= PENDING_MAX:
+                return
+            pending = self._pending[row] = Counter()
         for name, count in counts.items():
-            if count:
-                self._pending[where, SEPARATOR.join((feature, model, name))] += count
+            pending[name] += count
 
     def note(self, command: Command) -> None:
         """A command that nobody waits for."""
@@ -67,21 +73,24 @@ class Tally:
 
     async def flush(self) -> None:
         """Sends what gathered. What Redis does not take is kept for the next time."""
-        pending, self._pending = self._pending, Counter()
+        pending, self._pending = self._pending, {}
         notes, self._notes = self._notes, []
-        commands: list[Command] = [
-            ("HINCRBY", where, field, count) for (where, field), count in pending.items()
-        ]
-        commands += [
-            ("PEXPIRE", where, DAYS_KEPT * DAY_MS) for where in {where for where, _ in pending}
-        ]
+        commands: list[Command] = []
+        for (tenant, day, feature, model), counts in pending.items():
+            where = places.counters(tenant, day_of(day * DAY_MS))
+            commands += [
+                ("HINCRBY", where, SEPARATOR.join((feature, model, name)), count)
+                for name, count in counts.items()
+                if count
+            ]
+            commands.append(("PEXPIRE", where, DAYS_KEPT * DAY_MS))
         if not commands and not notes:
             return
         try:
             await self._link.run(commands + notes)
         except StoreUnavailable as error:
-            if len(self._pending) + len(pending) <= PENDING_MAX:
-                self._pending.update(pending)
+            for row, counts in pending.items():
+                self._pending.setdefault(row, Counter()).update(counts)
             _log.info("counters wait", extra={"why": error.why})
 
     async def run(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -90,7 +99,7 @@ class Tally:
             await pause(FLUSH_SECONDS)
             await self.flush()
 
-    def _bounded(self, tenant: str, day: str, feature: str, model: str) -> tuple[str, str]:
+    def _bounded(self, tenant: str, day: int, feature: str, model: str) -> tuple[str, str]:
         known = self._known.get((tenant, day))
         if known is None:
             if len(self._known) >= TENANTS_MAX:

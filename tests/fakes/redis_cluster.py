@@ -71,9 +71,7 @@ async def _join(cluster: RedisCluster) -> None:
     assert len(set(nodes)) == NODES
     for place in range(1, NODES):
         bus = (await clients[place].config_get("cluster-port"))["cluster-port"]
-        await clients[0].execute_command(
-            "CLUSTER", "MEET", "127.0.0.1", cluster.ports[place], bus
-        )
+        await clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", cluster.ports[place], bus)
     for client in clients:
         while not await _whole(client):
             await asyncio.sleep(0.05)

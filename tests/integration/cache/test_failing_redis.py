@@ -92,22 +92,24 @@ async def _copy(source: str, target: str) -> None:
 async def test_out_of_memory_loses_stores_and_nothing_else(tmp_path: Path) -> None:
     """A full Redis refuses answers with the reason; look-ups, also semantic ones, go on."""
     options = {"maxmemory": "6mb", "maxmemory-policy": "noeviction"}
-    async with RedisServer(tmp_path / "redis", options=options) as server:
-        async with semantic_cache(server, answer_bytes_max=2_000_000) as cache:
-            await put(cache, near(), say("Paris."))
-            refused = 0
-            for number in range(40):
-                noise = random_text(number)
-                stored = await cache.keep(ask(f"q {number}"), say(noise))
-                refused += stored.HasField("error")
-            assert refused
-            assert (await cache.find(near(REWORDED[0]))).outcome == pb.OUTCOME_SEMANTIC
-            found = await cache.find(near("another question"))
-            assert found.outcome == pb.OUTCOME_MISS
-            item = ask("q")
-            item.lease_ms = 1_000
-            assert (await cache.find(item)).lease  # nobody is kept waiting by a full store
-            assert state(cache) == "ok"
+    async with (
+        RedisServer(tmp_path / "redis", options=options) as server,
+        semantic_cache(server, answer_bytes_max=2_000_000) as cache,
+    ):
+        await put(cache, near(), say("Paris."))
+        refused = 0
+        for number in range(40):
+            noise = random_text(number)
+            stored = await cache.keep(ask(f"q {number}"), say(noise))
+            refused += stored.HasField("error")
+        assert refused
+        assert (await cache.find(near(REWORDED[0]))).outcome == pb.OUTCOME_SEMANTIC
+        found = await cache.find(near("another question"))
+        assert found.outcome == pb.OUTCOME_MISS
+        item = ask("q")
+        item.lease_ms = 1_000
+        assert (await cache.find(item)).lease  # nobody is kept waiting by a full store
+        assert state(cache) == "ok"
 
 
 def random_text(seed: int) -> str:

@@ -223,7 +223,7 @@ async def test_a_filter_that_says_nothing_is_refused(
 
 
 async def test_counters_tell_hits_money_and_age(cache: Cache) -> None:
-    """By feature and model: look-ups, hits by kind, what was saved and paid, the right percentage."""
+    """By feature and model: look-ups, hits by kind, saved and paid, the right percentage."""
     item = ask("q")
     item.feature = "faq"
     await cache.keep(item, paid(cost_nanos=600), feature="faq", model_asked="auto")
@@ -298,7 +298,7 @@ async def test_a_right_hit_stays(cache: Cache) -> None:
 
 
 async def test_a_user_has_a_quota(redis_server: RedisServer) -> None:
-    """Over the limit a user's answers are refused; those kept, and other users', are not touched."""
+    """Over the limit a user's answers are refused; those kept, and other users', stay."""
     async with running_cache(redis_server, user_entries_max=2) as cache:
         outcomes = []
         for text in ("a", "b", "c", "a"):
@@ -370,9 +370,7 @@ def test_keys_that_are_none_are_refused_without_showing_them(keys: str) -> None:
     from services.cache.settings import CacheSettings
 
     with pytest.raises(SettingsError) as refused:
-        CacheSettings.from_env(
-            {"SPENDGATE_REDIS_URL": "redis://x", "SPENDGATE_VALUE_KEYS": keys}
-        )
+        CacheSettings.from_env({"SPENDGATE_REDIS_URL": "redis://x", "SPENDGATE_VALUE_KEYS": keys})
     assert "SPENDGATE_VALUE_KEYS" in str(refused.value)
     assert "AAAA" not in str(refused.value)
 
