@@ -44,7 +44,7 @@ async def test_look_alikes_are_not_served(cache: Cache) -> None:
         ("What were the sales figures for 2024?", "What were the sales figures for 2025?"),
         ("Is there a train from Madrid to Lisbon?", "Is there a train from Lisbon to Madrid?"),
     ]
-    for stored, asked in pairs:
+    for stored, _ in pairs:
         await put(cache, near(stored), say(stored))
     for _, asked in pairs:
         found = await cache.find(near(asked))
