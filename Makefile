@@ -7,9 +7,10 @@ PROTOS := $(shell find protos -name '*.proto')
 UPSTREAM ?= local
 DATA ?=
 ESCALATION ?=
+ENTRIES ?= 10000
 SERVICE ?= gateway
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context k8s image clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context bench-cache k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +68,9 @@ k8s: setup ## render the overlays and hold them against the code
 
 image: ## build the image of SERVICE with the container engine
 	docker build --build-arg SERVICE=$(SERVICE) -t spendgate/$(SERVICE):dev .
+
+bench-cache: setup ## measure the cache: look-ups, isolation, size up to ENTRIES
+	$(BIN)/python -m bench.cache.service --entries $(ENTRIES)
 
 lock: .venv/.ready ## renew the hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock
