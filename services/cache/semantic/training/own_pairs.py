@@ -10,7 +10,17 @@ from families import SAME, SLOTS
 VALUES = {name: values.split("|") for name, values in SLOTS.items()}
 SLOT = re.compile(r"\{([a-z]+)(\d?)\}")
 PER_FAMILY = 110
-OPENERS = ("", "", "", "", "Please tell me: ", "Hi, ", "Quick question: ", "Hey, ", "Can you help me? ")
+OPENERS = (
+    "",
+    "",
+    "",
+    "",
+    "Please tell me: ",
+    "Hi, ",
+    "Quick question: ",
+    "Hey, ",
+    "Can you help me? ",
+)
 CLOSERS = ("", "", "", "", " Thanks!", " Thank you.", " please", " (short answer)")
 
 
