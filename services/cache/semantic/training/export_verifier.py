@@ -1,11 +1,12 @@
-"""Writes verifier.onnx, dynamic int8, from a checkpoint: `export_verifier.py v.pt verifier.onnx`."""
+"""Writes verifier.onnx, dynamic int8: `... export_verifier verifier.pt verifier.onnx`."""
 
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
-from net import Verifier
+
+from services.cache.semantic.training.net import Verifier
 
 
 def main() -> None:

@@ -1,15 +1,17 @@
-"""Makes the project's own labelled pairs from the families: `python own_pairs.py > own.jsonl`."""
+"""The project's own labelled pairs, made from the families."""
 
-import json
 import random
 import re
-import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from families import SAME, SLOTS
-
-VALUES = {name: values.split("|") for name, values in SLOTS.items()}
+FILE = Path(__file__).with_name("families.txt")
 SLOT = re.compile(r"\{([a-z]+)(\d?)\}")
 PER_FAMILY = 110
+HELD_EVERY = 12
+SEED = 11
+
+Slots = dict[tuple[str, str], str]
 OPENERS = (
     "",
     "",
@@ -24,21 +26,32 @@ OPENERS = (
 CLOSERS = ("", "", "", "", " Thanks!", " Thank you.", " please", " (short answer)")
 
 
-def draw(names, rng):
+def families() -> tuple[list[str], dict[str, list[str]]]:
+    """The lines of wordings, and the slots' lists."""
+    lines = [line for line in FILE.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
+    slots = dict(line[1:].split(" ", 1) for line in lines if line[0] == "@")
+    values = {name: each.split("|") for name, each in slots.items()}
+    return [line for line in lines if line[0] != "@"], values
+
+
+SAME, VALUES = families()
+
+
+def draw(names: Sequence[tuple[str, str]], rng: random.Random) -> Slots:
     """A value for each slot, two of one list never the same."""
-    got = {}
+    got: Slots = {}
     for name, number in names:
         taken = {v for k, v in got.items() if k[0] == name}
         got[(name, number)] = rng.choice([v for v in VALUES[name] if v not in taken])
     return got
 
 
-def fill(template, got):
+def fill(template: str, got: Slots) -> str:
     """The template with its slots filled."""
     return SLOT.sub(lambda m: got[(m[1], m[2])], template)
 
 
-def near(got, rng):
+def near(got: Slots, rng: random.Random) -> Slots:
     """One slot with another value; numbers and years often by a little."""
     key = rng.choice(list(got))
     taken = {v for k, v in got.items() if k[0] == key[0]}
@@ -49,7 +62,7 @@ def near(got, rng):
     return {**got, key: other}
 
 
-def exchanged(got, rng):
+def exchanged(got: Slots, rng: random.Random) -> Slots | None:
     """Two values of one list changed round, or None."""
     lists = {k[0] for k in got if k[1] == "2"}
     if not lists:
@@ -58,7 +71,7 @@ def exchanged(got, rng):
     return {**got, (name, "1"): got[(name, "2")], (name, "2"): got[(name, "1")]}
 
 
-def dressed(text, rng):
+def dressed(text: str, rng: random.Random) -> str:
     """As people type: small letters, no question mark, a greeting."""
     draw_ = rng.random()
     if draw_ < 0.12:
@@ -72,7 +85,7 @@ def dressed(text, rng):
     return text
 
 
-def family(line, rng):
+def family(line: str, rng: random.Random) -> list[tuple[str, str, int, str]]:
     """(a, b, same, kind) of one line."""
     symmetric = line.startswith("<>")
     same, _, other = line.removeprefix("<>").partition("##")
@@ -98,15 +111,10 @@ def family(line, rng):
     return sorted(p for p in pairs if p[0].lower() != p[1].lower())
 
 
-def main():
-    """Writes JSON lines; every 12th family is held out to judge with."""
-    rng = random.Random(11)
+def own_pairs() -> Iterator[tuple[str, str, int, str]]:
+    """(a, b, same, source); every 12th family is "own-held", to judge with."""
+    rng = random.Random(SEED)  # noqa: S311
     for place, line in enumerate(SAME):
-        source = "own-held" if place % 12 == 5 else "own"
-        for a, b, same, kind in family(line, rng):
-            row = {"a": dressed(a, rng), "b": dressed(b, rng), "same": same, "kind": kind}
-            sys.stdout.write(json.dumps({**row, "source": source}, ensure_ascii=False) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        source = "own-held" if place % HELD_EVERY == 5 else "own"
+        for a, b, same, _ in family(line, rng):
+            yield dressed(a, rng), dressed(b, rng), same, source

@@ -1,7 +1,8 @@
-"""Learns screen.npz: a 256-d vector for each word piece so that the cosine of two texts' sums is
+r"""Learns screen.npz: a 256-d vector for each word piece so that the cosine of two texts' sums is
 MiniLM's cosine of the texts.
 
-    python train_screen.py TEXTS.json VECTORS.npy MODEL_DIR screen.npz MINUTES
+    python -m services.cache.semantic.training.train_screen \
+        TEXTS.json VECTORS.npy MODEL_DIR screen.npz MINUTES
 
 TEXTS.json is a list of texts, VECTORS.npy their MiniLM vectors. It begins with MiniLM's own input
 vectors turned to 256 numbers, and is taught on batches of near neighbours: far texts need no care.
@@ -16,7 +17,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 from services.cache.semantic.wordpiece import WordPiece
 
 DIMENSIONS = 256
