@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catalog.shapes import Name, Section
+from catalog.shapes import Name, Percent, Section
 
 TTL_SECONDS_MAX = 90 * 24 * 3600
 PPM_IN_PERCENT = 10_000
@@ -57,6 +57,10 @@ class CachingPolicy(Section):
     wrong_hit_percent_max: Annotated[Decimal, Field(gt=0, le=20, decimal_places=4)] | None = None
     """Accepted share of wrong answers among semantic hits. Default: the cache service's setting,
     which is 1."""
+
+    shadow_percent: Percent = 0
+    """How many of 100 semantic hits are asked anew in the background and compared, so that the
+    feature learns; each is booked like any call. 1 to 3 teach enough."""
 
     @property
     def wrong_hit_ppm_max(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import time
 import uuid
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes, not_carried_out
+from gateway.saga.shadow import Shadow, say_the_same
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
@@ -227,6 +229,14 @@ def _door(
             caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
             answers=Answers(services, books, fleet, cached, new_id=new_id, now=now),
             cached=cached,
+            shadow=Shadow(
+                services,
+                books,
+                outfit.telemetry,
+                draw=random.random,
+                new_id=new_id,
+                compare=say_the_same,
+            ),
             telemetry=outfit.telemetry,
             new_id=new_id,
         )

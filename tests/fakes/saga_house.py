@@ -20,6 +20,7 @@ from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
+from gateway.saga.shadow import Shadow, say_the_same
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -46,6 +47,7 @@ class House:
     def __init__(self, routing: str = "", **settings) -> None:
         """`routing` is added to the fleet file."""
         self.services = FakeServices()
+        self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
         self.outbox = MemoryOutbox()
         numbers = itertools.count(1)
@@ -91,6 +93,14 @@ class House:
                 caller=caller,
                 answers=answers,
                 cached=cached,
+                shadow=Shadow(
+                    self.services,
+                    self.books,
+                    telemetry,
+                    draw=lambda: self.drawn,
+                    new_id=new_id,
+                    compare=say_the_same,
+                ),
                 telemetry=telemetry,
                 new_id=new_id,
             )
