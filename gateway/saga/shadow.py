@@ -1,4 +1,4 @@
-"""Shadow comparison: now and then a semantic hit is asked anew, and the cache hears if it was right.
+"""Shadow comparison: a semantic hit is now and then asked anew, and the cache hears how it was.
 
 The caller has its answer already. The fresh call is booked like any other, on the same budgets,
 under a request of its own.
