@@ -87,7 +87,13 @@ async def running_cache(
     """The service over `server`, with settings beside the defaults."""
     # A busy test machine is no slow Redis: only tests of slowness take the real limit.
     # Models are loaded only by tests of semantic look-ups.
-    given = {"redis_timeout_ms": 5_000, "redis_url": server.url, "semantic": False, **settings}
+    given = {
+        "redis_url": server.url,
+        "redis_timeout_ms": 5_000,
+        "redis_store_timeout_ms": 30_000,
+        "semantic": False,
+        **settings,
+    }
     make = build if load is None else functools.partial(build, load=load)
     async with (
         running("cache", CacheSettings(**given), make) as service,
