@@ -69,8 +69,9 @@ k8s: setup ## render the overlays and hold them against the code
 image: ## build the image of SERVICE with the container engine
 	docker build --build-arg SERVICE=$(SERVICE) -t spendgate/$(SERVICE):dev .
 
-bench-cache: setup ## measure the cache: look-ups, isolation, size up to ENTRIES
-	$(BIN)/python -m bench.cache.service --entries $(ENTRIES)
+bench-cache: setup ## measure the cache: look-ups, isolation, size up to ENTRIES, quality on the files in DATA
+	$(BIN)/python -m bench.cache_service --entries $(ENTRIES)
+	$(if $(DATA),$(BIN)/python -m bench.cache $(DATA))
 
 lock: .venv/.ready ## renew the hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock

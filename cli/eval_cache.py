@@ -71,10 +71,10 @@ def cache(
     decision = default_decision(owner_in_scope=not shared_scope)
     progress = Told()
     if pairs is not None:
-        rows = _read(pairs, _pair)
+        rows = read_rows(pairs, pair)
         found = _pairs(load_judge(threads), rows, decision, progress, scores_out)
     else:
-        queries = _read(_named(stream), _query)
+        queries = read_rows(_named(stream), query)
         target = wrong_hit_rate_max if learn else None
         found = _stream(
             load_judge(threads),
@@ -163,7 +163,7 @@ def _named(path: Path | None) -> Path:
     return path
 
 
-def _read(path: Path, parse: Callable[[dict[str, Any]], _Row]) -> list[_Row]:
+def read_rows(path: Path, parse: Callable[[dict[str, Any]], _Row]) -> list[_Row]:
     """The rows of a file. Raises Problem."""
     try:
         return list(_rows(path, parse))
@@ -196,13 +196,15 @@ def _rows(path: Path, parse: Callable[[dict[str, Any]], _Row]) -> Iterator[_Row]
         raise Problem(f"{path} has no rows.", code=EXIT_USAGE)
 
 
-def _pair(row: dict[str, Any]) -> ev.Pair:
+def pair(row: dict[str, Any]) -> ev.Pair:
+    """A row of a pairs file. Raises ValueError."""
     if row.get("same") not in (0, 1):
         raise ValueError("`same` must be 0 or 1")
     return ev.Pair(_text(row, "a"), _text(row, "b"), bool(row["same"]), str(row.get("source", "")))
 
 
-def _query(row: dict[str, Any]) -> ev.Query:
+def query(row: dict[str, Any]) -> ev.Query:
+    """A row of a stream file. Raises ValueError."""
     if "group" not in row:
         raise ValueError("has no `group`")
     return ev.Query(_text(row, "q"), row["group"])

@@ -33,6 +33,8 @@ TIGHTEN_LOGITS = 1.0
 STRICTER_MAX = 6.0
 EASE_AFTER = 200
 """Right outcomes after which half of what a wrong hit tightened is given back."""
+CLOSE_HITS_MIN = 100
+"""Hits of the default in the outcomes before they may close it."""
 FORMAT = 1
 
 
@@ -131,7 +133,7 @@ class Calibration:
         bad = sum(1 for ok, good in zip(served, right, strict=True) if ok and not good)
         upper = share_upper(bad, of, Z) if of else None
         decision = plain.tightened(self.stricter)
-        if of and share_lower(bad, of, Z) > target:
+        if of >= CLOSE_HITS_MIN and share_lower(bad, of, Z) > target:
             decision = replace(decision, closed=True)
             why += f"; the default is wrong in {bad:,} of {of:,} hits, so nothing is served"
         share = of / len(rows) if len(rows) else None

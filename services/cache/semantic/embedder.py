@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.cache.semantic.judge import EMBED_DIMENSIONS, Floats
-from services.cache.semantic.session import PIECES_MAX, Network, by_length, padded
+from services.cache.semantic.session import PIECES_MAX, Network
 from services.cache.semantic.wordpiece import WordPiece
 
 FILE = "embedder.onnx"
@@ -21,11 +21,10 @@ class Embedder:
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """(n, 384) float32 unit vectors, in order. What is past the window has no say."""
+        # One by one: int8 takes its scale from the widest value of a run, so that in a batch a
+        # text's vector would depend on its neighbours; and short runs gain little from company.
         out = np.zeros((len(texts), EMBED_DIMENSIONS), np.float32)
-        begin, end = self._pieces.begin, self._pieces.end
-        rows = [[begin, *ids, end] for ids in self._pieces.many(texts, PIECES_MAX)]
-        for places in by_length(rows):
-            batch = [rows[place] for place in places]
-            keep = padded([[1] * len(row) for row in batch])
-            out[places] = self._network.run(ids=padded(batch), keep=keep)
+        for place, ids in enumerate(self._pieces.many(texts, PIECES_MAX)):
+            row = np.array([[self._pieces.begin, *ids, self._pieces.end]], np.int64)
+            out[place] = self._network.run(ids=row, keep=np.ones_like(row))[0]
         return out

@@ -1,17 +1,12 @@
 """Opens the shipped networks."""
 
 import hashlib
-from collections.abc import Sequence
 from importlib.resources import as_file, files
 from typing import Any
-
-import numpy as np
 
 from services.cache.semantic.judge import Floats
 
 WEIGHTS = "weights"
-ROWS_A_RUN_MAX = 32
-"""Larger batches are no faster a text and hold the other callers up."""
 PIECES_MAX = 126
 """MiniLM was trained on 128 pieces, its two marks among them."""
 
@@ -39,17 +34,3 @@ class Network:
         out: Floats = self._session.run(None, inputs)[0]
         return out
 
-
-def padded(rows: Sequence[Sequence[int]], *, fill: int = 0) -> Any:
-    """Rows of unlike lengths as one (n, longest) int64 array."""
-    wide = max(map(len, rows))
-    out = np.full((len(rows), wide), fill, np.int64)
-    for place, row in enumerate(rows):
-        out[place, : len(row)] = row
-    return out
-
-
-def by_length(rows: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Places of rows in batches of like lengths: short ones do not pay for long ones."""
-    order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
-    return [order[start : start + ROWS_A_RUN_MAX] for start in range(0, len(order), ROWS_A_RUN_MAX)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from services.cache.semantic.align import align
 from services.cache.semantic.judge import Floats
-from services.cache.semantic.session import PIECES_MAX, Network, by_length, padded
+from services.cache.semantic.session import PIECES_MAX, Network
 from services.cache.semantic.wordpiece import WordPiece
 
 FILE = "verifier.onnx"
@@ -27,15 +27,16 @@ class Verifier:
 
     def p_same(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         """0 to 1 for each pair, the mean of both orders."""
-        rows = [self._row(a, b, turned) for a, b in pairs for turned in (False, True)]
-        logits = np.zeros(len(rows), np.float32)
-        for places in by_length([row[0] for row in rows]):
-            batch = [rows[place] for place in places]
-            ids, seg, marks = (padded([row[n] for row in batch]) for n in range(3))
-            keep = padded([[1] * len(row[0]) for row in batch]).astype(np.float32)
-            logits[places] = self._network.run(ids=ids, seg=seg, align=marks, keep=keep)
-        sure: Floats = 1 / (1 + np.exp(-(logits[0::2] + logits[1::2]) / 2))
-        return sure
+        return np.array([self._one(a, b) for a, b in pairs], np.float32)
+
+    def _one(self, a: str, b: str) -> float:
+        # Both orders are of one length, so they run together without padding; other pairs do not
+        # join them, as the embedder says.
+        rows = [self._row(a, b, turned) for turned in (False, True)]
+        ids, seg, marks = (np.array([row[n] for row in rows], np.int64) for n in range(3))
+        keep = np.ones(ids.shape, np.float32)
+        logit = float(self._network.run(ids=ids, seg=seg, align=marks, keep=keep).mean())
+        return float(1 / (1 + np.exp(-logit)))
 
     def _row(self, a: str, b: str, turned: bool) -> tuple[list[int], list[int], list[int]]:
         first = self._pieces.ids(b if turned else a, PIECES_MAX)

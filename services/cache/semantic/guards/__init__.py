@@ -26,9 +26,9 @@ from services.cache.semantic.guards.scope import depends_on_owner, scope_agrees
 __all__ = ["GUARDS", "Reading", "depends_on_owner", "read", "refusal"]
 
 GUARDS: tuple[tuple[str, Callable[[Reading, Reading], bool]], ...] = (
+    ("ids", ids_agree),
     ("versions", versions_agree),
     ("numbers", numbers_agree),
-    ("ids", ids_agree),
     ("dates", dates_agree),
     ("units", units_agree),
     ("names", names_agree),

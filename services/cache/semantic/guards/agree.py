@@ -78,7 +78,7 @@ def negation_agrees(a: Reading, b: Reading) -> bool:
     if not_a == not_b:
         return True
     other = b if not_a else a
-    return any(word.startswith(SOFT_NEGATIONS) for word in other.stems)
+    return any(word.startswith(SOFT_NEGATIONS) for word in other.words)
 
 
 def _negated(text: Reading) -> bool:

@@ -140,6 +140,22 @@ ALIASES = {
     "holland": "netherlands",
 }  # fmt: skip
 
+_IRREGULAR = """
+    eaten eat; ate eat; beaten beat; written write; wrote write; bought buy; sold sell
+    chosen choose; chose choose; driven drive; drove drive; given give; gave give; taken take
+    took take; seen see; saw see; known know; knew know; made make; making make; found find
+    built build; led lead; lost lose; won win; left leave; sent send; spent spend; paid pay
+    said say; told tell; taught teach; thought think; caught catch; brought bring; fought fight
+    held hold; kept keep; met meet; hidden hide; hid hide; broken break; broke break
+    spoken speak; spoke speak; stolen steal; stole steal; thrown throw; threw throw; drawn draw
+    drew draw; grown grow; grew grow; flown fly; flew fly; begun begin; began begin; sung sing
+    sang sing; run run; ran run; running run; got get; gotten get; getting get; went go; gone go
+    came come; coming come; became become; fell fall; fallen fall; understood understand
+    people person; children child; mice mouse; feet foot; wives wife; lives life; using use
+    used use; uses use; people person
+"""
+IRREGULAR = dict(pair.split() for pair in _IRREGULAR.replace("\n", ";").split(";") if pair.strip())
+
 HARD_NEGATIONS = words_of(
     "not never no without except excluding nor neither none nothing nobody cannot nowhere "
     "cant dont wont isnt arent doesnt didnt shouldnt wouldnt couldnt hasnt havent wasnt"

@@ -18,7 +18,8 @@ older younger; old new; old young; next previous; before after; ascending descen
 minimum maximum; min max; least most; fewest most; less more; fewer more; lowest highest
 low high; lower higher; smallest largest; small large; smaller larger; smallest biggest
 small big; smaller bigger; shortest longest; short long; shorter longer; shortest tallest
-shorter taller; cheapest dearest; cheap expensive; cheaper pricier; cheap luxury
+shorter taller; cheapest dearest; cheapest expensive; easiest hardest; easiest difficult; safest dangerous;
+fastest slowest; cheap expensive; cheaper pricier; cheap luxury
 slow fast; slower faster; slowest fastest; weak strong; weaker stronger; weakest strongest
 light heavy; lighter heavier; light dark; thin thick; narrow wide; shallow deep; near far
 nearest farthest; closest farthest; best worst; better worse; good bad; pro con; pros cons

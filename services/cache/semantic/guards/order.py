@@ -71,7 +71,8 @@ def _harmless(
 ) -> bool:
     if not between:
         # A piece moved as a whole: "in France, who rules" and "who rules in France".
-        return one[0] in _OPENERS or two[0] in _OPENERS or not before
+        opens = one[0] in _OPENERS or two[0] in _OPENERS or not before
+        return opens or all(map(_adverb, one)) or all(map(_adverb, two))
     if between in (("with",), ("to",)):
         return "compare" in before or "compared" in before
     return _joined(between, (*one, *two, *after[: len(between)]))

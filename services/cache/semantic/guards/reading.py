@@ -9,6 +9,7 @@ from services.cache.semantic.guards.lexicon import (
     ALIASES,
     DATES,
     FUNCTION,
+    IRREGULAR,
     MONTHS_LIKE_WORDS,
     NUMBER_WORDS,
     UNITS,
@@ -31,7 +32,7 @@ _CODE = re.compile(
 )
 _ID = re.compile(
     r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?<![\w/])/[\w./-]+|\b[A-Z]:\\\S+|"
-    r"#\w*\d\w*|\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{2,}\b|\b\d{5,}\b"
+    r"#\w*\d\w*|\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])\w[\w-]+\b|\b\d{5,}\b"
 )
 _ORDINAL = re.compile(r"(\d+)(st|nd|rd|th)")
 _SCALED = re.compile(r"(\d+(?:\.\d+)?)(k|m|bn|b)")
@@ -69,6 +70,7 @@ def stem(word: str) -> str:
     """A word without its commonest endings: enough to hold "cancel" and "cancelled" together."""
     if len(word) <= STEM_CHARS_MIN - 1 or not word.isalpha():
         return word
+    word = IRREGULAR.get(word, word)
     for ending, put in (
         ("ies", "y"),
         ("sses", "ss"),

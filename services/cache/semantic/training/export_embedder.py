@@ -58,7 +58,7 @@ def main() -> None:
             opset_version=17,
             dynamo=False,
         )
-        quantize_dynamic(whole, sys.argv[2], weight_type=QuantType.QInt8)
+        quantize_dynamic(whole, sys.argv[2], per_channel=True, weight_type=QuantType.QInt8)
 
 
 if __name__ == "__main__":

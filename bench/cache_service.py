@@ -1,4 +1,4 @@
-"""The cache service's look-ups, isolation and size, in one run: `python -m bench.cache.service`.
+"""The cache service's look-ups, isolation and size, in one run: `python -m bench.cache_service`.
 
 Look-ups: this process is the client with many callers at once, the service runs in a process of
 its own over a real Redis. One lookup a call and one Redis round trip each, against coalesced;

@@ -1,1 +1,0 @@
-"""What the cache costs and how good it is."""
