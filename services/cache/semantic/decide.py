@@ -13,6 +13,9 @@ from services.cache.semantic.features import Features, logit
 # (docs/cache-quality.md).
 VETO = ((0.78, 0.97), (0.85, 0.7), (0.92, 0.4))
 SIMILARITY_MIN = 0.78
+CANDIDATES_MAX = 1
+"""How many of the nearest that guards let through are judged: a second one, taken after the first
+was refused, is wrong too often."""
 
 
 @dataclass(frozen=True, slots=True)
