@@ -70,6 +70,11 @@ def test_enough_evidence_serves_more_within_the_target() -> None:
     assert wrong <= 0.01
 
 
+def test_a_few_wrong_labels_do_not_refuse_everything() -> None:
+    """Labels are never all right: one in 500 wrong still lets 1 % be shown."""
+    assert traffic(6_000, noise=0.002).settle(0.01).standing is Standing.LEARNED
+
+
 def test_a_target_that_cannot_be_shown_is_refused_with_the_reason() -> None:
     """Labels that the features cannot tell apart prove no 1 %; the refusal says what they prove."""
     result = traffic(3_000, noise=0.2).settle(0.01)
