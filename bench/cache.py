@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def micros(work: Callable[[], object], count: int) -> float:
 def costs(judge: Judge, texts: Sequence[str]) -> dict[str, float]:
     """What each step takes on texts of the file, in CPU microseconds."""
     texts = list(dict.fromkeys(texts))[:TIMED]
-    pairs = list(zip(texts[:-1], texts[1:], strict=True))
+    pairs = list(pairwise(texts))
     decision = default_decision(owner_in_scope=True)
 
     def guard() -> None:
@@ -58,7 +59,9 @@ def costs(judge: Judge, texts: Sequence[str]) -> dict[str, float]:
 def on_pairs(judge: Judge, path: Path) -> dict[str, Any]:
     """Figures of a file of pairs."""
     rows = read_rows(path, pair)
-    accepted = [v.accept for v in ev.judge_pairs(judge, rows, default_decision(owner_in_scope=True))]
+    accepted = [
+        v.accept for v in ev.judge_pairs(judge, rows, default_decision(owner_in_scope=True))
+    ]
     return ev.pair_figures(rows, accepted)
 
 

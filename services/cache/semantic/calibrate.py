@@ -2,10 +2,9 @@
 
 Outcomes are candidates that guards let through, with what became of them: a fresh answer that
 agreed or not, a thumb, a reported wrong hit. From enough of them a line over the features is
-fitted, and its cut set where the upper bound of the wrong share among those accepted, out of
-fold, is at most the target: going from the strictest cut to looser ones and stopping at the first
-that fails, so that trying many cuts proves nothing by luck (fixed-sequence testing, as in
-Angelopoulos et al. 2021, Learn then Test). Less evidence keeps the default.
+fitted, and its cut is the loosest at which the upper bound of the wrong share among those
+accepted, out of fold, is at most the target. The bound is one-sided 95 %, which leaves room for
+the choice among cuts. Less evidence keeps the default.
 """
 
 import json
@@ -25,8 +24,8 @@ OUTCOMES_MIN = 1_000
 """200 are shown to be too few for 99 %, 1,000 pay on some traffic, 2,600 on all that was tried."""
 CLASS_MIN = 30
 FOLDS = 5
-Z = 1.2816
-"""One-sided 90 %."""
+Z = 1.6449
+"""One-sided 95 %."""
 CUT_STEPS = 60
 P_MIN = 0.3
 TIGHTEN_LOGITS = 1.0
@@ -49,7 +48,7 @@ class Standing(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Result:
     """A decision and how it came about. `wrong_share_upper` bounds the wrong hits among served,
-    one-sided 90 %; None where there is no evidence. `reason` is for the operator."""
+    one-sided 95 %; None where there is no evidence. `reason` is for the operator."""
 
     decision: Decision
     standing: Standing
@@ -110,12 +109,12 @@ class Calibration:
         if cut is None:
             why = (
                 f"a wrong-hit rate of {target:.1%} can't be shown on {count:,} outcomes:"
-                f" the strictest cut with evidence is bounded by {upper:.1%}"
+                f" the best that can be is {upper:.1%}"
             )
             return self._default(plain, Standing.REFUSED, why, (rows, right), target)
         learned = replace(fit_line(rows, right), cut=cut)
         decision = replace(plain, learned=learned, p_min=P_MIN).tightened(self.stricter)
-        why = f"learned from {count:,} outcomes: at most {upper:.2%} of hits wrong, at 90 %"
+        why = f"learned from {count:,} outcomes: at most {upper:.2%} of hits wrong, at 95 %"
         return Result(decision, Standing.LEARNED, why, count, upper, share)
 
     def _default(
@@ -182,7 +181,7 @@ def _excess(features: Features, decision: Decision) -> float:
 
 def _cut(rows: Array, right: Array, target: float) -> tuple[float | None, float, float]:
     """The loosest cut that holds the target, with its bound and the share accepted; or None, with
-    the bound of the strictest cut that has evidence."""
+    the least bound of any."""
     score = np.zeros(len(rows))
     fold = np.arange(len(rows)) % FOLDS
     for part in range(FOLDS):
@@ -196,10 +195,11 @@ def _cut(rows: Array, right: Array, target: float) -> tuple[float | None, float,
     usable = int(np.isfinite(score).sum())
     best: tuple[float | None, float, float] = (None, 1.0, 0.0)
     for of in np.unique(np.linspace(least, usable, CUT_STEPS).astype(int)):
-        if of < 1 or of > usable:
+        if not 1 <= of <= usable:
             continue
         upper = share_upper(int(wrong[of - 1]), int(of), Z)
-        if upper > target:
-            return best if best[0] is not None else (None, upper, 0.0)
-        best = (float(score[order[of - 1]]), upper, of / len(rows))
+        if upper <= target:
+            best = (float(score[order[of - 1]]), upper, of / len(rows))
+        elif best[0] is None:
+            best = (None, min(best[1], upper), 0.0)
     return best

@@ -8,13 +8,11 @@ import numpy as np
 
 from services.cache.prose import CaseFolding, fold, settle
 from services.cache.semantic.calibrate import Calibration, Result
-from services.cache.semantic.decide import Decision
+from services.cache.semantic.decide import CANDIDATES_MAX, Decision
 from services.cache.semantic.judge import Candidate, Floats, Judge, Verdict
 
 EMBED_ROWS = 512
 BLOCK_ROWS = 256
-NEAREST = 3
-"""How many neighbours of a question are judged, as in the service."""
 SCREEN_NEAREST = 5
 
 Progress = Callable[[str, int, int], None]
@@ -161,13 +159,13 @@ def _candidates(
 ) -> list[int]:
     """Places of the nearest, nearest first; with the screen, of those it lets through."""
     if rough is None:
-        return _largest(row, NEAREST)
+        return _largest(row, CANDIDATES_MAX)
     first = _largest(rough, SCREEN_NEAREST)
     worth = judge.worth_embedding(
         texts[place], [Candidate(texts[n], float(rough[n])) for n in first]
     )
     kept = sorted((first[n] for n in worth), key=lambda n: -float(row[n]))
-    return kept[:NEAREST]
+    return kept[:CANDIDATES_MAX]
 
 
 def _serve(

@@ -33,4 +33,3 @@ class Network:
         """The first output."""
         out: Floats = self._session.run(None, inputs)[0]
         return out
-

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from services.cache.semantic.guards.agree import (
     code_agrees,
+    comparisons_agree,
     dates_agree,
     ids_agree,
     names_agree,
@@ -39,6 +40,7 @@ GUARDS: tuple[tuple[str, Callable[[Reading, Reading], bool]], ...] = (
     ("opposites", opposites_agree),
     ("lists", lists_agree),
     ("question", questions_agree),
+    ("comparison", comparisons_agree),
     ("order", order_agrees),
 )
 """In the order they are asked: the cheap ones first."""

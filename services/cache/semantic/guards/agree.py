@@ -93,9 +93,22 @@ def questions_agree(a: Reading, b: Reading) -> bool:
     if not a.questions or not b.questions or not a.questions.isdisjoint(b.questions):
         return True
     if "how" in a.questions | b.questions:
-        # "how" with no measure asks for a way: "where can I learn it", "why" as "how come".
-        return (a.questions | b.questions).isdisjoint({"who", "when", "whose"})
+        # "how" with no measure asks for a way, as "where can I learn it" does.
+        return (a.questions | b.questions).isdisjoint({"who", "when", "whose", "why"})
     return False
+
+
+def comparisons_agree(a: Reading, b: Reading) -> bool:
+    """Not "bigger than" of one and "as big as" of the other."""
+    return not (_unlike(a) and _alike(b)) and not (_alike(a) and _unlike(b))
+
+
+def _unlike(text: Reading) -> bool:
+    return "than" in text.words
+
+
+def _alike(text: Reading) -> bool:
+    return text.tokens.count("as") > 1 and "than" not in text.words
 
 
 def quotes_agree(a: Reading, b: Reading) -> bool:

@@ -22,7 +22,7 @@ FUNCTION = words_of(
 PREPOSITIONS = words_of(
     """of in on at to from for by with about into onto over under between among through during
     before after above below against within without across toward towards via per than as like
-    versus vs"""
+    versus vs minus"""
 )
 
 JOINING = frozenset({"and", "or", "vs", "versus", "&", ",", "nor"})

@@ -18,8 +18,8 @@ older younger; old new; old young; next previous; before after; ascending descen
 minimum maximum; min max; least most; fewest most; less more; fewer more; lowest highest
 low high; lower higher; smallest largest; small large; smaller larger; smallest biggest
 small big; smaller bigger; shortest longest; short long; shorter longer; shortest tallest
-shorter taller; cheapest dearest; cheapest expensive; easiest hardest; easiest difficult; safest dangerous;
-fastest slowest; cheap expensive; cheaper pricier; cheap luxury
+shorter taller; cheapest expensive; easiest hardest
+easiest difficult; safest dangerous; fastest slowest; cheap expensive; cheaper pricier; cheap luxury
 slow fast; slower faster; slowest fastest; weak strong; weaker stronger; weakest strongest
 light heavy; lighter heavier; light dark; thin thick; narrow wide; shallow deep; near far
 nearest farthest; closest farthest; best worst; better worse; good bad; pro con; pros cons
@@ -32,7 +32,7 @@ formal informal; polite rude; simple complex; simple complicated; easy difficult
 hot cold; warm cool; wet dry; hard soft; full empty; inner outer; upper lower; top bottom
 front back; left right; north south; east west; northern southern; eastern western
 male female; man woman; men women; boy girl; husband wife; father mother; brother sister
-son daughter; uncle aunt; king queen; actor actress; born died; birth death; alive dead
+son daughter; uncle aunt; king queen; actor actress; born died; birth death; alive dead; born married; birth married; birthday married; born buried
 birthplace deathplace; arrive depart; arrival departure; enter exit; enter leave; join leave
 hire fire; employer employee; teacher student; buyer seller; landlord tenant; sender receiver
 sender recipient; lender borrower; parent child; ancestor descendant; predecessor successor

@@ -16,7 +16,7 @@ CONTENT_WORDS_MIN = 3
 PIECE_WORDS_MAX = 6
 TOKENS_MAX = 80
 GOVERNED_WORDS_MAX = 3
-ONE_WAY = words_of("from to into onto than before after over under by toward towards against")
+ONE_WAY = words_of("from to into onto than before after over under by toward towards against minus")
 _LIKE = {"into": "to", "onto": "to", "towards": "to", "toward": "to", "via": "through"}
 _OPENERS = PREPOSITIONS | frozenset({"when", "while", "if", "because", "since", "please", ","})
 

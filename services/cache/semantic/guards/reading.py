@@ -224,6 +224,7 @@ def _names(raw: list[str]) -> tuple[frozenset[str], frozenset[str]]:
 _ASKS = {
     "who": "who", "whom": "who", "whose": "whose", "when": "when", "where": "where", "why": "why",
 }  # fmt: skip
+_MOMENTS = words_of("date birthday birthdate")
 _AMOUNTS = words_of(
     "many much long far often old tall big large fast deep heavy soon late high hot cold"
 )
@@ -236,12 +237,16 @@ def _questions(tokens: list[str]) -> frozenset[str]:
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
         if word == "how":
             until = tokens[place + 2 : place + 3] in (["until"], ["till"], ["before"])
-            if after == "soon" or (after == "long" and until):
+            if after == "come":
+                found.add("why")
+            elif after == "soon" or (after == "long" and until):
                 found.add("when")
             else:
                 found.add("how " + after if after in _AMOUNTS else "how")
         elif word in _ASKS:
             found.add(_ASKS[word])
         elif word in ("what", "which") and not found:
-            return frozenset()
+            break
+    if not found and not _MOMENTS.isdisjoint(tokens):
+        return frozenset({"when"})
     return frozenset(found)
