@@ -32,8 +32,8 @@ from gateway.saga.books import Books
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes, not_carried_out
-from gateway.saga.shadow import Shadow, say_the_same
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
@@ -229,7 +229,7 @@ def _door(
             caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
             answers=Answers(services, books, fleet, cached, new_id=new_id, now=now),
             cached=cached,
-            shadow=Shadow(
+            hit_shadow=HitShadow(
                 services,
                 books,
                 outfit.telemetry,

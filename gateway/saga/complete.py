@@ -27,7 +27,7 @@ from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
-from gateway.saga.shadow import Shadow
+from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
 from gateway.saga.summary import Outcome, note_on_span, summary_of
@@ -48,7 +48,7 @@ class Parts:
     caller: Caller
     answers: Answers
     cached: Cached
-    shadow: Shadow
+    hit_shadow: HitShadow
     telemetry: Telemetry
     new_id: Callable[[], str]
 
@@ -100,7 +100,7 @@ class Completer:
                     async for event in events:
                         yield event
                 return
-            self._parts.shadow.consider(ask, hit, self._from_provider)
+            self._parts.hit_shadow.consider(ask, hit, self._from_provider)
             _tell(ask, hit.outcome)
             for delta in hit.deltas():
                 yield pb.StreamCompleteResponse(delta=delta)
@@ -116,7 +116,7 @@ class Completer:
         await self._parts.steps.prepare_and_look_up(ask)
         hit = await self._parts.answers.from_cache(ask)
         if hit is not None:
-            self._parts.shadow.consider(ask, hit, self._from_provider)
+            self._parts.hit_shadow.consider(ask, hit, self._from_provider)
             return hit
         if not ask.finding.key or ask.cache_mode == pb.CACHE_MODE_REFRESH:
             return await self._from_provider(ask)

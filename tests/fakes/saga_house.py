@@ -19,8 +19,8 @@ from gateway.saga.books import Books
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes
-from gateway.saga.shadow import Shadow, say_the_same
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -93,7 +93,7 @@ class House:
                 caller=caller,
                 answers=answers,
                 cached=cached,
-                shadow=Shadow(
+                hit_shadow=HitShadow(
                     self.services,
                     self.books,
                     telemetry,

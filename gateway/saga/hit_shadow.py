@@ -22,7 +22,7 @@ from gateway.saga.answers import Answer
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 
-_log = logging.getLogger("gateway.saga.shadow")
+_log = logging.getLogger("gateway.saga.hit_shadow")
 
 CALL_SECONDS_MAX = 120.0
 REPORT_SECONDS_MAX = 5.0
@@ -37,7 +37,7 @@ TAGS_MAX = 16
 Compare = Callable[[str, str], bool | None]
 
 
-class Shadow:
+class HitShadow:
     """Decides which hits are compared, and compares them."""
 
     def __init__(

@@ -4,7 +4,7 @@ import pytest
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
-from gateway.saga.shadow import SHADOW_TAG, say_the_same
+from gateway.saga.hit_shadow import SHADOW_TAG, say_the_same
 from tests.fakes.saga_house import House
 from tests.unit.gateway.test_cached import answering, hit
 
