@@ -26,6 +26,7 @@ def reference_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _fallback_problems(name, model, _names(models))
     yield from _alias_problems(sections, _names(models))
     yield from _routing_problems(document.get("routing"), _names(models))
+    yield from _prompt_problems(document.get("prompts"), _names(models))
     baseline = document.get("baseline_model")
     if isinstance(baseline, str) and baseline not in models:
         yield ("baseline_model",), _unknown("model", baseline, _names(models))
@@ -62,6 +63,19 @@ def _alias_problems(
             elif alias in owner:
                 yield path, f"is already an alias of {owner[alias]}"
             owner.setdefault(alias, name)
+
+
+def _prompt_problems(prompts: Any, known: tuple[str, ...]) -> Iterator[Problem]:
+    if not isinstance(prompts, Mapping):
+        return
+    parts: list[tuple[tuple[str, ...], Any]] = [(("prompts",), prompts)]
+    features = prompts.get("features")
+    if isinstance(features, Mapping):
+        parts += [(("prompts", "features", str(name)), each) for name, each in features.items()]
+    for path, part in parts:
+        model = part.get("summary_model") if isinstance(part, Mapping) else None
+        if isinstance(model, str) and model not in known:
+            yield (*path, "summary_model"), _unknown("model", model, known)
 
 
 def _routing_problems(routing: Any, known: tuple[str, ...]) -> Iterator[Problem]:

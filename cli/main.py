@@ -17,6 +17,8 @@ LAZY = {
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
     "cache": ("cli.cache", "See what the cache saved and why; take answers out of it."),
+    "ledger": ("cli.ledger", "Look after the ledger's database."),
+    "compression": ("cli.compression", "Test whether answers survive shorter prompts."),
     "eval": ("cli.evals", "Measure Spendgate's own parts on a file."),
 }
 

@@ -18,6 +18,7 @@ from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
 from gateway.auth import Keys
+from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer
@@ -29,15 +30,21 @@ from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.hit_shadow import HitShadow, say_the_same
-from gateway.saga.outcomes import Outcomes, not_carried_out
+from gateway.saga.outcomes import Outcomes
+from gateway.saga.plan import Plans
+from gateway.saga.sessions import Sessions
+from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
+from gateway.similarity import LexicalSimilarity
 
 HTTP_OFF = "off"
 
@@ -66,8 +73,6 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; HttpAddressTaken; OSError.
     """
     fleet = load_fleet(settings.config)
-    if problems := not_carried_out(fleet.config.routing):
-        raise SetupProblem(problems)
     outbox_part = outfit.health.part("outbox")
     session = open_session()
     providers = make_providers(fleet, session, os.environ)
@@ -100,8 +105,9 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
     return Room(
-        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door))],
+        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, servicer)],
         service_names=[SERVICE_NAME],
         errors=ERRORS,
         authenticate=door.authenticate,
@@ -197,15 +203,40 @@ def _door(
     books: Books,
     providers: Mapping[str, Provider],
 ) -> Completer:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     outcomes = Outcomes(services, books, fleet.config.routing)
 
     def new_id() -> str:
         return str(uuid.uuid4())
 
-    def now() -> datetime:
-        return datetime.now(UTC)
-
+    caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
     cached = Cached(services, books, fleet, settings=settings, now=now)
+    answers = Answers(services, books, fleet, cached, new_id=new_id, now=now)
+    steps = Steps(
+        services,
+        books,
+        fleet=fleet,
+        settings=settings,
+        cached=cached,
+        outcomes=outcomes,
+        sessions=Sessions(),
+        budget_use=BudgetUse(services),
+        shaping=Shaping(fleet, now),
+        new_id=new_id,
+    )
+    shadows = Shadows(
+        services,
+        books,
+        steps,
+        caller=caller,
+        answers=answers,
+        outcomes=outcomes,
+        telemetry=outfit.telemetry,
+        purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, now),
+        new_id=new_id,
+    )
     return Completer(
         Parts(
             settings=settings,
@@ -217,17 +248,11 @@ def _door(
                 seconds_max=settings.identity_seconds_max,
                 count_max=settings.identities_max,
             ),
-            steps=Steps(
-                services,
-                books,
-                fleet=fleet,
-                settings=settings,
-                cached=cached,
-                outcomes=outcomes,
-                new_id=new_id,
-            ),
-            caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
-            answers=Answers(services, books, fleet, cached, new_id=new_id, now=now),
+            steps=steps,
+            caller=caller,
+            answers=answers,
+            plans=Plans(caller, answers, outcomes),
+            shadows=shadows,
             cached=cached,
             hit_shadow=HitShadow(
                 services,

@@ -145,6 +145,16 @@ def render_summary(
         told["cache_refused_by"] = summary.cache_refused_by
     if summary.feedback_token:
         told["feedback_token"] = summary.feedback_token
+    if summary.HasField("shaping"):
+        shaping = summary.shaping
+        told["shaping"] = {
+            "original_tokens": shaping.original_tokens,
+            "sent_tokens": shaping.sent_tokens,
+            "removed_tokens": dict(shaping.removed_tokens),
+            "messages_cut": shaping.messages_cut,
+            "decision": shaping.decision,
+            "summary_cost_nanos": shaping.summary_cost_nanos,
+        }
     if summary.HasField("tightest"):
         tightest = summary.tightest
         told["budget"] = {

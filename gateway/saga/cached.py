@@ -179,7 +179,7 @@ class Cached:
         item = cache_pb.LookupItem(
             traceparent=ask.traceparent,
             scope=ask.scope,
-            model=ask.model,
+            model=ask.wishes.cached_as(ask.model),
             prompt=ask.prompt,
             mode=cache_pb.LOOKUP_MODE_SEMANTIC if semantic else cache_pb.LOOKUP_MODE_EXACT,
             explain=ask.cache_explain,

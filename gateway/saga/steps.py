@@ -1,8 +1,9 @@
 """The saga's steps up to the provider: count and look up, route, set money aside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from google.protobuf import duration_pb2
 from spendgate.chat.v1 import chat_pb2
@@ -20,13 +21,18 @@ from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
-from gateway.saga.summary import note_finding
+from gateway.saga.sessions import Sessions
+from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
+from gateway.saga.summary import Cost, note_finding
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
+# As many as router.v1.RouteItem takes.
+EMBEDDING_NUMBERS_MAX = 1_024
 # A vendor that publishes no vocabulary may read half as many tokens again (Claude from 4.7 on
 # against o200k_base: up to 1.46 on published samples).
 OTHER_VENDOR_NUMERATOR, OTHER_VENDOR_DENOMINATOR = 3, 2
@@ -45,6 +51,9 @@ class Steps:
         settings: GatewaySettings,
         cached: Cached,
         outcomes: Outcomes,
+        sessions: Sessions,
+        budget_use: BudgetUse,
+        shaping: Shaping,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -53,10 +62,13 @@ class Steps:
         self._settings = settings
         self._cached = cached
         self._outcomes = outcomes
+        self._sessions = sessions
+        self._budget_use = budget_use
+        self._shaping = shaping
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
-        """Counts the prompt and looks for an answer, both at once.
+        """Counts and shapes the prompt and looks for an answer to it as it came, both at once.
 
         Raises: what the tokenizer refuses, under the gateway's domain. The cache never fails a
         request: whatever keeps it from answering is a miss.
@@ -65,14 +77,16 @@ class Steps:
             self._cached.look_up(ask, vector_wanted=self._outcomes.learns_from(ask))
         )
         try:
-            ask.prepared = await self._services.prepare(
-                tokenizer_pb.PrepareItem(
-                    traceparent=ask.traceparent,
-                    model=self._counted_as(ask.model),
-                    prompt=ask.prompt,
-                ),
-                ask.deadline,
+            ask.counted_as = self._counted_as(ask.model)
+            item = tokenizer_pb.PrepareItem(
+                traceparent=ask.traceparent,
+                model=ask.counted_as,
+                prompt=ask.prompt,
             )
+            self._shaping.add_to(item, ask, self._stands_for(ask.model))
+            ask.prepared = await self._services.prepare(item, ask.deadline)
+            if ask.prepared.HasField("edits"):
+                ask.shaped = sent_prompt(ask.prompt, ask.prepared.edits)
         except Exception as error:
             finding.cancel()
             raise from_service("tokenizer", error) from None
@@ -81,6 +95,7 @@ class Steps:
             raise
         ask.finding = await finding
         note_finding(ask)
+        note_shaping(ask)
 
     async def route(self, ask: Ask) -> None:
         """Picks the model and the fallback chain.
@@ -102,9 +117,15 @@ class Steps:
             item.text = routing_text(ask.prompt)
             item.request_id = ask.request_id
             item.json_wanted = bool(ask.prompt.response_format_json)
-            item.embedding.extend(ask.finding.vector)
+            item.embedding.extend(embedding_of(ask.finding))
         if ask.cost_max_nanos is not None:
             item.cost_max_nanos = ask.cost_max_nanos
+        if ask.automatic:
+            item.session_model, item.warm_input_tokens = self._sessions.warm(ask)
+            if self._outcomes.rations(ask):
+                used = await self._budget_use.percent(ask.attribution, ask.deadline)
+                if used is not None:
+                    item.budget_used_percent = used
         try:
             decision = await self._services.route(item, ask.deadline)
         except Exception as error:
@@ -120,11 +141,29 @@ class Steps:
 
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
-        """The money for the dearest candidate, held while the block runs; at its end the router
-        hears how the calls ended."""
+        """The money for the dearest candidate, or for all of a plan's, held while the block runs;
+        at its end the router hears how the calls ended."""
+        planned = [step.candidate for step in ask.decision.plan.steps]
+        candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
+        item = self.reservation(ask, candidates)
+        item.hold_all = bool(planned)
+        async with held(ask, self._services, self._books, item) as owned:
+            try:
+                yield owned
+            finally:
+                self._outcomes.tell(ask, owned.attempts)
+
+    def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
+        """A request was answered and charged: what later ones of its caller are routed by."""
+        self._sessions.note(ask, model, usage)
+        self._budget_use.note(ask.attribution, cost.tightest)
+
+    def reservation(
+        self, ask: Ask, candidates: Sequence[router_pb.Candidate]
+    ) -> ledger_pb.ReserveItem:
+        """The hold to take for calling one of `candidates`."""
         seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
-        candidates = (ask.decision.chosen, *ask.decision.fallbacks)
-        item = ledger_pb.ReserveItem(
+        return ledger_pb.ReserveItem(
             traceparent=ask.traceparent,
             hold_id=self._new_id(),
             request_id=ask.request_id,
@@ -134,11 +173,6 @@ class Steps:
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
         )
-        async with held(ask, self._services, self._books, item) as owned:
-            try:
-                yield owned
-            finally:
-                self._outcomes.tell(ask, owned.attempts)
 
     def _counted_as(self, model: str) -> str:
         """The name that tells the vocabulary."""
@@ -179,3 +213,9 @@ class Steps:
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
         return (self._fleet.config.baseline_model or model) if model == AUTO else model
+
+
+def embedding_of(finding: Any) -> Sequence[float]:
+    """The prompt's embedding, where the cache's look-up has made one: it is not made again."""
+    vector: Sequence[float] = getattr(finding, "vector", ())
+    return vector if len(vector) <= EMBEDDING_NUMBERS_MAX else ()

@@ -16,6 +16,7 @@ from catalog.usage import BUCKETS, Usage
 from chassis import names
 from gateway.saga.ask import Ask
 from gateway.saga.feedback import feedback_token
+from gateway.saga.shaping import told
 
 NANOS_PER_USD = 10**9
 
@@ -31,6 +32,8 @@ class Cost:
     # The ledger has not confirmed it yet: the gateway's own arithmetic on the same catalogue.
     pending: bool = False
     tightest: hold_pb2.BudgetLeft | None = None
+    # What each attempt cost, by entry id. They add up to cost_nanos.
+    by_entry: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ def settled(settlement: ledger_pb.Settlement) -> Cost:
         savings=[entry_pb2.Saving(cause=c, saved_nanos=n) for c, n in saved.items()],
         price_version=next((e.price_version for e in settlement.entries if e.price_version), ""),
         tightest=tightest,
+        by_entry={entry.entry_id: entry.cost_nanos for entry in settlement.entries},
     )
 
 
@@ -83,6 +87,7 @@ def calculated(book: PriceBook, attempts: Sequence[entry_pb2.Attempt], at: datet
     for attempt in attempts:
         reached = _priced(book, attempt.model_used, attempt.usage, at)
         cost.cost_nanos += reached
+        cost.by_entry[attempt.entry_id] = reached
         for step in attempt.counterfactuals:
             before, reached = reached, _priced(book, step.model, step.usage, at)
             saved[step.cause] = saved.get(step.cause, 0) + reached - before
@@ -112,6 +117,7 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         similarity=similarity,
         cache_refused_by=refused_by,
         feedback_token=feedback_token(ask),
+        shaping=told(ask),
     )
 
 

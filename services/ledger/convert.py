@@ -67,6 +67,7 @@ def from_pb_reserve(item: pb.ReserveItem) -> Reserve:
         worst_cases=tuple((c.model, from_pb_tokens(c.usage)) for c in item.worst_cases),
         hold_us=_from_duration(item.hold_duration),
         request_hash=meaning_hash(item),
+        hold_all=item.hold_all,
     )
 
 

@@ -276,7 +276,7 @@ def _usage(checks: Checks, here: str, attempt: entry_pb2.Attempt) -> None:
     none = source == entry_pb2.USAGE_SOURCE_NONE
     checks.that(empty or not none, f"{here}.usage_source", "is NONE, but there is a usage")
     answered = (
-        attempt.kind == entry_pb2.ENTRY_KIND_CALL
+        attempt.kind in (entry_pb2.ENTRY_KIND_CALL, entry_pb2.ENTRY_KIND_SHADOW)
         and attempt.outcome == entry_pb2.ATTEMPT_OUTCOME_OK
     )
     checks.that(not (answered and empty), f"{here}.usage", "is required of a call that answered")

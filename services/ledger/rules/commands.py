@@ -10,7 +10,7 @@ from services.ledger.rules.values import Attempt, Attribution, Entry, HoldState,
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Set money aside for the dearest of `worst_cases` (model, most tokens)."""
+    """Set money aside for the dearest of `worst_cases` (model, most tokens), or for all."""
 
     hold_id: str
     request_id: str
@@ -18,6 +18,7 @@ class Reserve:
     worst_cases: tuple[tuple[str, Tokens], ...]
     hold_us: int
     request_hash: str
+    hold_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

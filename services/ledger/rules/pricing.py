@@ -9,6 +9,7 @@ from catalog.prices import PriceBook, UnknownModel, Unpriced
 from catalog.usage import ImpossibleUsage, Usage
 from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
 from services.ledger.rules.values import (
+    NANOS_MAX,
     NO_TOKENS,
     Attempt,
     Saving,
@@ -72,9 +73,15 @@ def bills(
     ]
 
 
-def worst_case(prices: Prices, cases: Iterable[tuple[str, Tokens]], at_us: int) -> int:
-    """The dearest of the cases, rounded up. Raises ModelUnpriced when one has no price."""
-    return max(hold_nanos(prices.price(model, at_us), Usage(*tokens)) for model, tokens in cases)
+def worst_case(
+    prices: Prices, cases: Iterable[tuple[str, Tokens]], at_us: int, *, together: bool = False
+) -> int:
+    """The dearest of the cases or, where all may be called, their sum; each rounded up.
+
+    Raises: ModelUnpriced when one has no price.
+    """
+    each = [hold_nanos(prices.price(model, at_us), Usage(*tokens)) for model, tokens in cases]
+    return min(sum(each), NANOS_MAX) if together else max(each)
 
 
 def impossible_bucket(tokens: Tokens) -> str | None:

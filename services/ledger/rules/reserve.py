@@ -20,7 +20,9 @@ def reserve(books: Books, command: Reserve) -> HoldAnswer:
         return _answer(known)
     applying = books.applying(command.attribution)
     try:
-        held = worst_case(books.prices, command.worst_cases, books.now_us)
+        held = worst_case(
+            books.prices, command.worst_cases, books.now_us, together=command.hold_all
+        )
     except ModelUnpriced:
         if applying:
             raise

@@ -6,7 +6,7 @@ from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Release, Settle
 from services.ledger.rules.pricing import Bill
 from services.ledger.rules.refusals import HoldResolved, HoldUnknown, IdReused
-from services.ledger.rules.values import Attempt, Entry, Hold, HoldState
+from services.ledger.rules.values import Attempt, Entry, EntryKind, Hold, HoldState
 
 
 def resolvable(books: Books, command: Settle | Release, forbidden: HoldState) -> Hold:
@@ -40,7 +40,11 @@ def book_attempts(
         covered = min(left, priced.cost_nanos)
         left -= covered
         # The last try says how the request ended, so it is the one that counts as the request.
-        counts = place == len(attempts) and books.count(hold.attribution.tenant, hold.request_id)
+        counts = (
+            place == len(attempts)
+            and attempt.kind is not EntryKind.SHADOW
+            and books.count(hold.attribution.tenant, hold.request_id)
+        )
         entry = Entry(
             owner_id=hold.hold_id,
             request_id=hold.request_id,

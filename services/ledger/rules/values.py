@@ -18,6 +18,7 @@ class EntryKind(IntEnum):
     CALL = 1
     CACHE_HIT = 2
     SHARED_CALL = 3
+    SHADOW = 4
 
 
 class AttemptOutcome(IntEnum):

@@ -19,7 +19,7 @@ from services.ledger.rules.values import (
     Line,
 )
 from services.ledger.rules.windows import window_at
-from services.ledger.sql import statements
+from services.ledger.sql import guards, statements
 from services.ledger.sql.rows import from_budget_row, from_entry_row, from_hold_row
 
 # Holds let go in one transaction. More are let go in transactions of their own first, so that
@@ -99,11 +99,15 @@ def load_books(
         for budget in budgets
         if not budget.deleted
     )
+    balances = load_balances(connection, keys)
+    if guards.guarded(connection):
+        # Again, now that nobody else can charge them: a limit that was lowered meanwhile holds.
+        budgets = _budgets(connection, touched.scope_keys, {b.number for b in budgets})
     return Books(
         prices,
         now_us,
         budgets=budgets,
-        balances=load_balances(connection, keys),
+        balances=balances,
         holds=holds,
         entries=_entries(connection, touched.entry_ids, repeated),
         counted=_counted(connection, requests),
@@ -153,6 +157,8 @@ def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[Balance
 
 
 def _entries(connection: Connection, entry_ids: set[str], owner_ids: set[str]) -> list[Entry]:
+    if entry_ids and guards.guarded(connection):
+        entry_ids = guards.known_entries(connection, entry_ids)
     if not entry_ids and not owner_ids:
         return []
     rows = connection.execute(
@@ -164,6 +170,8 @@ def _entries(connection: Connection, entry_ids: set[str], owner_ids: set[str]) -
 def _counted(connection: Connection, requests: set[tuple[str, str]]) -> list[tuple[str, str]]:
     if not requests:
         return []
+    if guards.guarded(connection):
+        return guards.counted(connection, requests)
     rows = connection.execute(
         statements.counted_requests(),
         {

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from services.ledger.rules.books import Changes
-from services.ledger.sql import schema, statements
+from services.ledger.sql import guards, schema, statements
 from services.ledger.sql.database import RevisionConflict
 from services.ledger.sql.rows import (
     to_entry_row,
@@ -36,6 +36,8 @@ def save(connection: Connection, changes: Changes) -> None:
         connection.execute(
             schema.entry.insert(), [to_entry_row(entry) for entry in changes.entries]
         )
+        if guards.guarded(connection):
+            guards.keep(connection, changes.entries)
     _save_rollups(connection, changes)
     _save_balances(connection, changes)
 
