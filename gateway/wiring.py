@@ -6,7 +6,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -254,15 +254,21 @@ def _door(
             plans=Plans(caller, answers, outcomes),
             shadows=shadows,
             cached=cached,
-            hit_shadow=HitShadow(
-                services,
-                books,
-                outfit.telemetry,
-                draw=random.random,
-                new_id=new_id,
-                compare=say_the_same,
-            ),
+            hit_shadow=_hit_shadow(services, books, outfit, new_id),
             telemetry=outfit.telemetry,
             new_id=new_id,
         )
+    )
+
+
+def _hit_shadow(
+    services: GrpcServices, books: Books, outfit: Outfit, new_id: Callable[[], str]
+) -> HitShadow:
+    return HitShadow(
+        services,
+        books,
+        outfit.telemetry,
+        draw=random.random,
+        new_id=new_id,
+        compare=say_the_same,
     )

@@ -119,17 +119,20 @@ class House:
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 cached=cached,
-                hit_shadow=HitShadow(
-                    self.services,
-                    self.books,
-                    telemetry,
-                    draw=lambda: self.drawn,
-                    new_id=new_id,
-                    compare=say_the_same,
-                ),
+                hit_shadow=self._hit_shadow(telemetry, new_id),
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _hit_shadow(self, telemetry, new_id):
+        return HitShadow(
+            self.services,
+            self.books,
+            telemetry,
+            draw=lambda: self.drawn,
+            new_id=new_id,
+            compare=say_the_same,
         )
 
     async def complete(self, text="hello", *, model="auto", seconds=5.0, **options):
