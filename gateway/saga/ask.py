@@ -51,6 +51,8 @@ class Ask:
     decision: router_pb.Decision = field(default_factory=router_pb.Decision)
     # The lease this request leads under, until it is handed over with the answer.
     lease: str = ""
+    # What the books are told of the prompt (facts.py).
+    facts: entry_pb2.PromptFacts = field(default_factory=entry_pb2.PromptFacts)
     first_token_ms: int = 0
     wishes: Wishes = field(default_factory=Wishes)
     # The model whose vocabulary the prompt is counted with.

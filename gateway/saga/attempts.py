@@ -46,6 +46,7 @@ def answered(
         latency_ms=ask.latency_ms(),
         first_token_ms=ask.first_token_ms,
         trace_id=ask.trace_id,
+        facts=ask.facts,
     )
 
 
@@ -71,6 +72,7 @@ def failed(
         latency_ms=ask.latency_ms(),
         error_reason=reason,
         trace_id=ask.trace_id,
+        facts=ask.facts,
     )
 
 

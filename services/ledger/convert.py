@@ -30,6 +30,7 @@ from services.ledger.rules.values import (
     Entry,
     EntryKind,
     KeyRole,
+    PromptFacts,
     SavingCause,
     Tokens,
     UsageSource,
@@ -146,6 +147,7 @@ def from_pb_attempt(attempt: entry_pb2.Attempt) -> Attempt:
         first_token_ms=attempt.first_token_ms,
         error_reason=attempt.error_reason,
         trace_id=attempt.trace_id,
+        facts=PromptFacts(*(getattr(attempt.facts, name) for name in PromptFacts._fields)),
     )
 
 
@@ -343,7 +345,13 @@ def _to_attempt(attempt: Attempt) -> entry_pb2.Attempt:
         first_token_ms=attempt.first_token_ms,
         error_reason=attempt.error_reason,
         trace_id=attempt.trace_id,
+        facts=_to_facts(attempt.facts),
     )
+
+
+def _to_facts(facts: PromptFacts) -> entry_pb2.PromptFacts | None:
+    told = {name: fact for name, fact in facts._asdict().items() if fact}
+    return entry_pb2.PromptFacts(**told) if told else None
 
 
 def _to_tokens(usage: Tokens) -> chat_pb2.TokenUsage:
@@ -357,3 +365,8 @@ def _to_time(us: int) -> timestamp_pb2.Timestamp:
 
 def _from_duration(duration: duration_pb2.Duration) -> int:
     return duration.seconds * MICROS_PER_SECOND + duration.nanos // 1000
+
+
+# For the messages of other contracts of this room.
+to_pb_time = _to_time
+to_pb_tokens = _to_tokens

@@ -49,7 +49,19 @@ class Record:
     request_hash: str
 
 
-Command = Reserve | Settle | Release | Record
+@dataclass(frozen=True, slots=True)
+class ImportUsage:
+    """Book what went around the gateway, as of `event_us`."""
+
+    request_id: str
+    attribution: Attribution
+    attempt: Attempt
+    event_us: int
+    charges_budgets: bool
+    request_hash: str
+
+
+Command = Reserve | Settle | Release | Record | ImportUsage
 
 
 @dataclass(frozen=True, slots=True)

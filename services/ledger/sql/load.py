@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from services.ledger.rules.books import Books
-from services.ledger.rules.commands import Command, Record, Release, Reserve, Settle
+from services.ledger.rules.commands import Command, ImportUsage, Record, Release, Reserve, Settle
 from services.ledger.rules.pricing import Prices
 from services.ledger.rules.scopes import scope_keys
 from services.ledger.rules.values import (
@@ -50,7 +50,7 @@ def touched_by(commands: Iterable[Command]) -> Touched:
                 touched.hold_ids.add(command.hold_id)
                 touched.settled_ids.add(command.hold_id)
                 touched.entry_ids.update(attempt.entry_id for attempt in command.attempts)
-            case Record():
+            case Record() | ImportUsage():
                 touched.entry_ids.add(command.attempt.entry_id)
                 touched.scope_keys.update(scope_keys(command.attribution))
                 touched.requests.add((command.attribution.tenant, command.request_id))

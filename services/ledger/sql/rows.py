@@ -17,12 +17,15 @@ from services.ledger.rules.values import (
     HoldState,
     Left,
     Line,
+    PromptFacts,
     Saving,
     SavingCause,
     Tokens,
     UsageSource,
 )
 from services.ledger.sql.schema import (
+    FACT_HASH_COLUMNS,
+    FACT_NUMBER_COLUMNS,
     ROLLUP_KEY_COLUMNS,
     SAVED_COLUMNS,
     SUM_COLUMNS,
@@ -143,6 +146,8 @@ def to_entry_row(entry: Entry) -> dict[str, Any]:
         "book_us": entry.book_us,
         "counts_request": entry.counts_request,
         "record_hash": entry.record_hash,
+        # NULL, not "" or 0: nothing is known.
+        **{name: fact or None for name, fact in attempt.facts._asdict().items()},
     }
 
 
@@ -172,6 +177,7 @@ def from_entry_row(row: Row) -> Entry:
             first_token_ms=row["first_token_ms"],
             error_reason=row["error_reason"],
             trace_id=row["trace_id"],
+            facts=_from_facts(row),
         ),
         cost_nanos=row["cost_nanos"],
         savings=tuple(Saving(cause, row[_SAVED_COLUMN[cause]]) for cause in causes),
@@ -183,6 +189,11 @@ def from_entry_row(row: Row) -> Entry:
         counts_request=row["counts_request"],
         record_hash=row["record_hash"],
     )
+
+
+def _from_facts(row: Row) -> PromptFacts:
+    told = {name: row[name] for name in (*FACT_HASH_COLUMNS, *FACT_NUMBER_COLUMNS)}
+    return PromptFacts(**{name: fact for name, fact in told.items() if fact is not None})
 
 
 def to_rollup_row(key: RollupKey, sums: Sums) -> dict[str, Any]:

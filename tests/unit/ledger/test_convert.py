@@ -10,7 +10,7 @@ from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from services.ledger import convert
 from services.ledger.rules import values
 from services.ledger.rules.apply import apply
-from services.ledger.rules.values import Entry, SavingCause, Tokens
+from services.ledger.rules.values import Entry, PromptFacts, SavingCause, Tokens
 from tests.unit.ledger.making import attempt, books, new_id, record, step
 
 
@@ -50,6 +50,7 @@ def test_an_entry_says_all_that_was_told() -> None:
         first_token_ms=3,
         error_reason="X",
         trace_id="a" * 32,
+        facts=PromptFacts("p", "s", "n", 1, 2, 3, 4, 5),
     )
     entry = apply(books(), record(told))
     assert isinstance(entry, Entry)
