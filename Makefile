@@ -9,9 +9,10 @@ FULL ?=
 MESSAGE ?= the books change
 DATA ?=
 ESCALATION ?=
+ENTRIES ?= 10000
 SERVICE ?= gateway
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context ledger-revision bench-ledger k8s image clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context bench-cache ledger-revision bench-ledger k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +78,10 @@ k8s: setup ## render the overlays and hold them against the code
 
 image: ## build the image of SERVICE with the container engine
 	docker build --build-arg SERVICE=$(SERVICE) -t spendgate/$(SERVICE):dev .
+
+bench-cache: setup ## measure the cache: look-ups, isolation, size up to ENTRIES, quality on the files in DATA
+	$(BIN)/python -m bench.cache_service --entries $(ENTRIES)
+	$(if $(DATA),$(BIN)/python -m bench.cache $(DATA))
 
 lock: .venv/.ready ## renew the hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.alerts import AlertsConfig
+from catalog.caching import CacheConfig, CacheScope
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
@@ -201,24 +202,6 @@ class ModelConfig(Section):
         if len(set(starts)) != len(starts):
             raise ValueError("two prices begin on the same start_date")
         return self
-
-
-class CacheScope(StrEnum):
-    """Who shares cached answers."""
-
-    TENANT = "tenant"
-    PROJECT = "project"
-    USER = "user"
-
-
-class CacheConfig(Section):
-    """Whether answers are served again, and to whom. How long they stay good and which prompts
-    may be cached are settings of the cache service."""
-
-    enabled: bool = True
-    """Whether answers are cached at all."""
-    scope: CacheScope = CacheScope.TENANT
-    """Who shares answers. Nothing is ever shared between tenants."""
 
 
 class TimeoutsConfig(Section):

@@ -16,7 +16,16 @@ from chassis.errors import RemoteError
 class BatchHop:
     """One batch-native method of another service."""
 
-    def __init__(self, link: Link, method: Any, request_type: Any, *, items_max: int = 128) -> None:
+    def __init__(
+        self,
+        link: Link,
+        method: Any,
+        request_type: Any,
+        *,
+        items_max: int = 128,
+        flights_max: int = 1,
+    ) -> None:
+        """`flights_max` over 1 is for work that takes longer than a batch should wait."""
         self._link = link
         self._method = method
         self._request_type = request_type
@@ -25,6 +34,7 @@ class BatchHop:
             stamp=_stamp,
             size_of=lambda item: int(item.ByteSize()),
             items_max=items_max,
+            flights_max=flights_max,
         )
 
     async def call(self, item: Any, deadline: Deadline) -> Any:

@@ -15,7 +15,12 @@ _ROLES = {
     chat_pb2.ROLE_USER: "user",
     chat_pb2.ROLE_ASSISTANT: "assistant",
 }
-_SOURCES = {"exact": Source.CACHE_EXACT, "shared": Source.SHARED, "miss": Source.PROVIDER}
+_SOURCES = {
+    "exact": Source.CACHE_EXACT,
+    "semantic": Source.CACHE_SEMANTIC,
+    "shared": Source.SHARED,
+    "miss": Source.PROVIDER,
+}
 
 
 class HttpDoor:

@@ -12,12 +12,13 @@ class Source(StrEnum):
 
     PROVIDER = "provider"
     CACHE_EXACT = "cache_exact"
+    CACHE_SEMANTIC = "cache_semantic"
     SHARED = "shared"
     REFUSED = "refused"
     FAILED = "failed"
 
 
-HITS = frozenset({Source.CACHE_EXACT, Source.SHARED})
+HITS = frozenset({Source.CACHE_EXACT, Source.CACHE_SEMANTIC, Source.SHARED})
 
 
 @dataclass(frozen=True, slots=True)

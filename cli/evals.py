@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import eval_context, eval_router
+from cli import eval_cache, eval_context, eval_router
 
 
 def register(app: typer.Typer) -> None:
@@ -10,4 +10,5 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure Spendgate's own parts on a file.", no_args_is_help=True)
     eval_router.register(group)
     eval_context.register(group)
+    eval_cache.register(group)
     app.add_typer(group, name="eval")

@@ -16,6 +16,7 @@ LAZY = {
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
+    "cache": ("cli.cache", "See what the cache saved and why; take answers out of it."),
     "export": ("cli.export", "Write booked rows to a file: CSV, JSON Lines, Parquet or FOCUS."),
     "alerts": ("cli.alerts", "List alerts, or watch them come."),
     "opportunities": ("cli.opportunities", "What could be saved, with evidence."),

@@ -144,6 +144,7 @@ def _anatomy(attributes: Mapping[str, Value]) -> str:
 _SOURCES = {
     "PROVIDER": "answered by {model}",
     "CACHE_EXACT": "served from the cache",
+    "CACHE_SEMANTIC": "served from the cache, asked in other words",
     "SHARED": "shared with a call under way",
 }
 

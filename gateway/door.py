@@ -49,6 +49,12 @@ class Door(Protocol):
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
         ...
 
+    async def submit_feedback(
+        self, request: pb.SubmitFeedbackRequest, identity: Identity
+    ) -> pb.SubmitFeedbackResponse:
+        """Takes a caller's word on an answer in. Raises: InvalidFields; ServiceUnavailable."""
+        ...
+
     async def list_models(self, deadline: Deadline) -> Sequence[router_pb.Model]:
         """Every configured model, by name."""
         ...

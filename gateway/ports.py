@@ -34,6 +34,22 @@ class Services(Protocol):
         """Keeps an answer."""
         ...
 
+    async def await_answer(
+        self, request: cache_pb.AwaitRequest, deadline: Deadline
+    ) -> cache_pb.Finding:
+        """An answer that another caller is getting, or the lease to get it."""
+        ...
+
+    async def renew_lease(self, item: cache_pb.LeaseItem, deadline: Deadline) -> bool:
+        """Whether a lease was still held, and is renewed or given back."""
+        ...
+
+    async def report_wrong_hit(
+        self, request: cache_pb.ReportWrongHitRequest, deadline: Deadline
+    ) -> cache_pb.ReportWrongHitResponse:
+        """How a hit turned out."""
+        ...
+
     async def route(self, item: router_pb.RouteItem, deadline: Deadline) -> router_pb.Decision:
         """The model to call."""
         ...

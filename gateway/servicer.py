@@ -44,6 +44,12 @@ class GatewayServicer(pb_grpc.GatewayServiceServicer):
             async for event in events:
                 yield event
 
+    async def SubmitFeedback(
+        self, request: pb.SubmitFeedbackRequest, _: Any
+    ) -> pb.SubmitFeedbackResponse:
+        """Says how an answer was."""
+        return await self._door.submit_feedback(request, _identity(current_call().caller))
+
     async def TestCompression(
         self, request: pb.TestCompressionRequest, _: Any
     ) -> pb.TestCompressionResponse:

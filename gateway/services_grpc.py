@@ -19,6 +19,7 @@ from chassis.hop import BatchHop
 from chassis.tls import TlsFiles
 
 MODELS_PAGE_SIZE = 200
+NEAR_FLIGHTS_MAX = 16
 BUDGETS_PAGE_SIZE = 200
 
 
@@ -50,7 +51,15 @@ class GrpcServices:
         self._ledger = self._books.stub(ledger_grpc.LedgerServiceStub)
         self._prepare = BatchHop(tokens, to_tokenizer.Prepare, tokenizer_pb.PrepareRequest)
         self._count = BatchHop(tokens, to_tokenizer.Count, tokenizer_pb.CountRequest)
+        self._caches = caches
+        self._cache = to_cache
         self._lookup = BatchHop(caches, to_cache.Lookup, cache_pb.LookupRequest)
+        # Embedding takes milliseconds: such look-ups wait neither for one another nor keep exact
+        # ones waiting.
+        self._lookup_near = BatchHop(
+            caches, to_cache.Lookup, cache_pb.LookupRequest, flights_max=NEAR_FLIGHTS_MAX
+        )
+        self._lease = BatchHop(caches, to_cache.RenewLeases, cache_pb.RenewLeasesRequest)
         self._store = BatchHop(caches, to_cache.Store, cache_pb.StoreRequest)
         self._route = BatchHop(self._routes, self._router.Route, router_pb.RouteRequest)
         self._outcome = BatchHop(
@@ -75,8 +84,32 @@ class GrpcServices:
 
     async def lookup(self, item: cache_pb.LookupItem, deadline: Deadline) -> cache_pb.Finding:
         """What the cache knows of a prompt."""
-        finding: cache_pb.Finding = await self._lookup.call(item, deadline)
+        semantic = item.mode == cache_pb.LOOKUP_MODE_SEMANTIC
+        hop = self._lookup_near if semantic else self._lookup
+        finding: cache_pb.Finding = await hop.call(item, deadline)
         return finding
+
+    async def await_answer(
+        self, request: cache_pb.AwaitRequest, deadline: Deadline
+    ) -> cache_pb.Finding:
+        """An answer that another caller is getting, or the lease to get it."""
+        response = await self._caches.call(self._cache.Await, request, deadline)
+        finding: cache_pb.Finding = response.finding
+        return finding
+
+    async def renew_lease(self, item: cache_pb.LeaseItem, deadline: Deadline) -> bool:
+        """Whether a lease was still held, and is renewed or given back."""
+        state: cache_pb.LeaseState = await self._lease.call(item, deadline)
+        return state.held
+
+    async def report_wrong_hit(
+        self, request: cache_pb.ReportWrongHitRequest, deadline: Deadline
+    ) -> cache_pb.ReportWrongHitResponse:
+        """How a hit turned out."""
+        response: cache_pb.ReportWrongHitResponse = await self._caches.call(
+            self._cache.ReportWrongHit, request, deadline
+        )
+        return response
 
     async def store(self, item: cache_pb.StoreItem, deadline: Deadline) -> None:
         """Keeps an answer."""
@@ -144,6 +177,8 @@ class GrpcServices:
             self._prepare,
             self._count,
             self._lookup,
+            self._lookup_near,
+            self._lease,
             self._store,
             self._route,
             self._outcome,

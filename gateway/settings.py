@@ -51,6 +51,13 @@ class GatewaySettings(ServiceSettings):
     cache_seconds_max: Annotated[float, Field(gt=0, le=60)] = 0.25
     """Longest wait for a look-up; then the request goes on without the cache."""
 
+    cache_semantic_seconds_max: Annotated[float, Field(gt=0, le=60)] = 0.5
+    """The same for a look-up that may embed and verify."""
+
+    cache_lease_ms: Annotated[int, Field(ge=0, le=60_000)] = 3_000
+    """How long other gateways wait for one that got a lease and died. 0: no gateway waits for
+    another."""
+
     hold_seconds_margin: Annotated[float, Field(ge=1, le=600)] = 60.0
     """A hold outlives its request's deadline by this."""
 

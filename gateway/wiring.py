@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import os
+import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -30,8 +31,10 @@ from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
+from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
@@ -209,12 +212,14 @@ def _door(
         return str(uuid.uuid4())
 
     caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
-    answers = Answers(services, books, fleet, new_id=new_id, now=now)
+    cached = Cached(services, books, fleet, settings=settings, now=now)
+    answers = Answers(services, books, fleet, cached, new_id=new_id, now=now)
     steps = Steps(
         services,
         books,
         fleet=fleet,
         settings=settings,
+        cached=cached,
         outcomes=outcomes,
         sessions=Sessions(),
         budget_use=BudgetUse(services),
@@ -248,7 +253,22 @@ def _door(
             answers=answers,
             plans=Plans(caller, answers, outcomes),
             shadows=shadows,
+            cached=cached,
+            hit_shadow=_hit_shadow(services, books, outfit, new_id),
             telemetry=outfit.telemetry,
             new_id=new_id,
         )
+    )
+
+
+def _hit_shadow(
+    services: GrpcServices, books: Books, outfit: Outfit, new_id: Callable[[], str]
+) -> HitShadow:
+    return HitShadow(
+        services,
+        books,
+        outfit.telemetry,
+        draw=random.random,
+        new_id=new_id,
+        compare=say_the_same,
     )

@@ -16,6 +16,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 from chassis.deadline import Deadline
 from chassis.errors import ErrorTable
 from gateway.door import Door, Identity
+from gateway.http.feedback import read_feedback
 from gateway.http.headers import add_options, only, summary_headers, traceparent
 from gateway.http.stream import send_stream
 from gateway.openai.errors import LIMIT_PARAM, HttpError, error_of, plain_error
@@ -81,6 +82,7 @@ class Edge:
             middlewares=[self._guard], client_max_size=self._limits.body_bytes_max
         )
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/feedback", self._feedback)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/models/{name:.+}", self._model)
         app.router.add_get("/healthz", self._alive)
@@ -124,6 +126,11 @@ class Edge:
             write_seconds_max=self._limits.write_seconds_max,
         )
 
+    async def _feedback(self, request: web.Request) -> web.StreamResponse:
+        identity = await self._identify(request)
+        told = await self._door.submit_feedback(read_feedback(await self._body(request)), identity)
+        return _json(200, {"removed": told.removed})
+
     async def _models(self, request: web.Request) -> web.StreamResponse:
         models = await self._list_models(request)
         return _json(200, {"object": "list", "data": [render_model(model) for model in models]})
@@ -152,22 +159,7 @@ class Edge:
 
     async def _read(self, request: web.Request) -> ChatRequest:
         """The request in the body, which is only read once its sender is known."""
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise _Refusal(plain_error(415, "the body must not be packed", code="packed_body"))
-        bytes_max = self._limits.body_bytes_max
-        try:
-            if (request.content_length or 0) > bytes_max:
-                raise web.HTTPRequestEntityTooLarge(bytes_max)
-            async with asyncio.timeout(self._limits.body_seconds_max):
-                body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            message = f"the body takes at most {bytes_max} bytes"
-            raise _Refusal(plain_error(413, message, code="request_too_large")) from None
-        except TimeoutError:
-            message = f"the body did not arrive within {self._limits.body_seconds_max:g} s"
-            raise _Refusal(plain_error(408, message, code="body_timeout")) from None
-        except web.PayloadAccessError:
-            raise _Refusal(plain_error(400, "the body broke off", code="body_cut")) from None
+        body = await self._body(request)
         try:
             if len(body) > _OFF_LOOP_BYTES:
                 return await asyncio.to_thread(parse_chat, body)
@@ -176,6 +168,24 @@ class Edge:
             raise _Refusal(
                 plain_error(400, "the body is not JSON in UTF-8", code="bad_json")
             ) from None
+
+    async def _body(self, request: web.Request) -> bytes:
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise _Refusal(plain_error(415, "the body must not be packed", code="packed_body"))
+        bytes_max = self._limits.body_bytes_max
+        try:
+            if (request.content_length or 0) > bytes_max:
+                raise web.HTTPRequestEntityTooLarge(bytes_max)
+            async with asyncio.timeout(self._limits.body_seconds_max):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            message = f"the body takes at most {bytes_max} bytes"
+            raise _Refusal(plain_error(413, message, code="request_too_large")) from None
+        except TimeoutError:
+            message = f"the body did not arrive within {self._limits.body_seconds_max:g} s"
+            raise _Refusal(plain_error(408, message, code="body_timeout")) from None
+        except web.PayloadAccessError:
+            raise _Refusal(plain_error(400, "the body broke off", code="body_cut")) from None
 
     @property
     def _guard(self) -> Any:

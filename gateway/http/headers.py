@@ -26,6 +26,7 @@ _NAMES = {
     PREFIX + "project": "project",
 }
 _CACHE = PREFIX + "cache"
+_CACHE_EXPLAIN = PREFIX + "cache-explain"
 _COST_MAX = PREFIX + "cost-max-usd"
 _COMPRESSION = PREFIX + "compression"
 _CONTEXT = PREFIX + "context"
@@ -50,7 +51,9 @@ _CACHE_MODES = {
     "off": gateway_pb2.CACHE_MODE_OFF,
     "exact": gateway_pb2.CACHE_MODE_EXACT,
     "refresh": gateway_pb2.CACHE_MODE_REFRESH,
+    "semantic": gateway_pb2.CACHE_MODE_SEMANTIC,
 }
+_SWITCH = {"on": True, "off": False}
 
 ValueT = TypeVar("ValueT")
 Headers = CIMultiDictProxy[str]
@@ -61,7 +64,10 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
 
     An unknown one is refused too: a misspelt limit on cost must not be no limit.
     """
-    known = {*_NAMES, _CACHE, _COST_MAX, _COMPRESSION, _CONTEXT, _BUDGET_TOKENS, _SUMMARY_MODEL}
+    known = {
+        *_NAMES, _CACHE, _CACHE_EXPLAIN, _COST_MAX, _COMPRESSION, _CONTEXT, _BUDGET_TOKENS,
+        _SUMMARY_MODEL,
+    }  # fmt: skip
     for name in headers:
         if name.lower().startswith(PREFIX) and name.lower() not in known:
             raise invalid(PREFIX + "*", f"known headers: {', '.join(sorted(known))}")
@@ -80,6 +86,7 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
         options.context.budget_tokens = int(tokens)
     if model := only(headers, _SUMMARY_MODEL):
         options.context.summary_model = model
+    options.cache_explain = bool(_choice(headers, _CACHE_EXPLAIN, _SWITCH))
     if amount := only(headers, _COST_MAX):
         options.cost_max_nanos = _nanos(amount)
 
@@ -128,6 +135,12 @@ def summary_headers(
         "cost-nanos": str(summary.cost_nanos),
         "saved-nanos": str(saved_nanos(summary)),
     }
+    if summary.HasField("similarity"):
+        told["similarity"] = f"{summary.similarity:.4f}"
+    if summary.cache_refused_by:
+        told["cache-refused-by"] = summary.cache_refused_by
+    if summary.feedback_token:
+        told["feedback-token"] = summary.feedback_token
     if summary.HasField("tightest"):
         told["budget-left-nanos"] = str(summary.tightest.left_nanos)
     # Names are the operator's free choice, a header's characters are not.

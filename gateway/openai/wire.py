@@ -21,6 +21,7 @@ _FINISH_REASONS = {
 _ANSWER_ID = "chatcmpl-"
 _CACHE_WORDS = {
     gateway_pb2.ANSWER_SOURCE_CACHE_EXACT: "exact",
+    gateway_pb2.ANSWER_SOURCE_CACHE_SEMANTIC: "semantic",
     gateway_pb2.ANSWER_SOURCE_SHARED: "shared",
 }
 _MODE_WORDS = {
@@ -138,6 +139,12 @@ def render_summary(
         "booking_pending": summary.booking_pending,
         "latency_ms": summary.latency_ms,
     }
+    if summary.HasField("similarity"):
+        told["similarity"] = summary.similarity
+    if summary.cache_refused_by:
+        told["cache_refused_by"] = summary.cache_refused_by
+    if summary.feedback_token:
+        told["feedback_token"] = summary.feedback_token
     if summary.HasField("shaping"):
         shaping = summary.shaping
         told["shaping"] = {
@@ -177,7 +184,7 @@ def render_model(model: router_pb2.Model) -> dict[str, Any]:
 
 
 def cache_word(summary: gateway_pb2.Summary, cache_mode: gateway_pb2.CacheMode) -> str:
-    """What the cache did: "exact", "shared", "miss", or as it was told: "off", "refresh"."""
+    """What the cache did: "exact", "semantic", "shared", "miss"; or as told: "off", "refresh"."""
     word = _CACHE_WORDS.get(summary.source)
     return word or _MODE_WORDS.get(cache_mode, "miss")
 

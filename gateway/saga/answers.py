@@ -13,19 +13,25 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from catalog.fleet import Fleet
 from chassis import names
-from chassis.deadline import Deadline
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner, pieces_of
 from gateway.providers.port import ProviderAnswer
 from gateway.saga import attempts
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
+from gateway.saga.cached import Cached
 from gateway.saga.calling import Try
+from gateway.saga.feedback import HITS
 from gateway.saga.hold import OwnedHold, Unfinished
 from gateway.saga.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
 from gateway.saga.usage import text_of, usage_of
 
-STORE_SECONDS_MAX = 2.0
+VERY_SAME = "the very same prompt was answered before"
+SAID_OTHERWISE = "a prompt that asks for the same in other words was answered before"
+_SOURCES = {
+    cache_pb.OUTCOME_EXACT: pb.ANSWER_SOURCE_CACHE_EXACT,
+    cache_pb.OUTCOME_SEMANTIC: pb.ANSWER_SOURCE_CACHE_SEMANTIC,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Answers:
         services: Services,
         books: Books,
         fleet: Fleet,
+        cached: Cached,
         *,
         new_id: Callable[[], str],
         now: Callable[[], datetime],
@@ -66,13 +73,15 @@ class Answers:
         self._services = services
         self._books = books
         self._fleet = fleet
+        self._cached = cached
         self._new_id = new_id
         self._now = now
 
     async def from_cache(self, ask: Ask) -> Answer | None:
         """What the look-up found, booked. None: it found nothing."""
-        if ask.finding.outcome != cache_pb.OUTCOME_EXACT:
+        if ask.finding.outcome not in HITS:
             return None
+        semantic = ask.finding.outcome == cache_pb.OUTCOME_SEMANTIC
         found = ask.finding.answer
         attempt = attempts.served(
             ask,
@@ -84,13 +93,13 @@ class Answers:
         )
         cost = await self._record(ask, attempt)
         outcome = Outcome(
-            source=pb.ANSWER_SOURCE_CACHE_EXACT,
+            source=_SOURCES[ask.finding.outcome],
             model=found.model,
             provider="",
             usage=found.usage,
             usage_source=entry_pb2.USAGE_SOURCE_NONE,
             cost=cost,
-            explanation="the very same prompt was answered before",
+            explanation=SAID_OTHERWISE if semantic else VERY_SAME,
             finish_reasons=_finish_reasons(found.choices),
         )
         return Answer(list(found.choices), outcome)
@@ -145,7 +154,7 @@ class Answers:
         choices, entry, candidate = list(taken.given.choices), taken.entry, taken.attempt.candidate
         del entry.counterfactuals[:]
         entry.counterfactuals.extend(attempts.chain(ask, candidate.model, entry.usage))
-        self._keep(ask, choices, taken.attempt, entry.usage)
+        self._cached.keep(ask, choices, candidate.model, entry.usage)
         cost = await self.charge(hold, [*tried, taken])
         outcome = Outcome(
             source=pb.ANSWER_SOURCE_PROVIDER,
@@ -221,26 +230,6 @@ class Answers:
         if entry is None:
             return calculated(self._fleet.book, [attempt], self._now())
         return recorded(entry)
-
-    def _keep(
-        self,
-        ask: Ask,
-        choices: list[chat_pb2.Choice],
-        attempt: Try,
-        usage: chat_pb2.TokenUsage,
-    ) -> None:
-        """Hands a finished answer to the cache, without waiting."""
-        finished = all(c.finish_reason == chat_pb2.FINISH_REASON_STOP for c in choices)
-        calls_tools = any(c.message.tool_calls for c in choices)
-        if not ask.finding.key or not choices or not finished or calls_tools:
-            return
-        item = cache_pb.StoreItem(
-            traceparent=ask.traceparent,
-            scope=ask.scope,
-            key=ask.finding.key,
-            answer=cache_pb.Answer(choices=choices, model=attempt.candidate.model, usage=usage),
-        )
-        self._books.spawn(self._services.store(item, Deadline.after(STORE_SECONDS_MAX)))
 
 
 def _finish_reasons(choices: Iterable[chat_pb2.Choice]) -> list[str]:

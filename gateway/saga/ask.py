@@ -12,6 +12,7 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
+from catalog.caching import CachingMode, CachingPolicy
 from catalog.prompts import PromptsConfig
 from catalog.schema import AUTO, CacheConfig, CacheScope
 from chassis import names
@@ -21,6 +22,11 @@ from gateway.door import Identity
 from gateway.saga.wishes import Wishes, wishes_of
 
 TRACE_ID_LOW_BITS = 1 << 64
+_MODES = {
+    CachingMode.OFF: pb.CACHE_MODE_OFF,
+    CachingMode.EXACT: pb.CACHE_MODE_EXACT,
+    CachingMode.SEMANTIC: pb.CACHE_MODE_SEMANTIC,
+}
 
 
 @dataclass(slots=True)
@@ -33,6 +39,8 @@ class Ask:
     attribution: entry_pb2.Attribution
     scope: cache_pb.Scope
     cache_mode: int
+    cache_explain: bool
+    caching: CachingPolicy
     cost_max_nanos: int | None
     deadline: Deadline
     span: Span
@@ -41,6 +49,8 @@ class Ask:
     prepared: tokenizer_pb.Prepared = field(default_factory=tokenizer_pb.Prepared)
     finding: cache_pb.Finding = field(default_factory=cache_pb.Finding)
     decision: router_pb.Decision = field(default_factory=router_pb.Decision)
+    # The lease this request leads under, until it is handed over with the answer.
+    lease: str = ""
     # What the books are told of the prompt (facts.py).
     facts: entry_pb2.PromptFacts = field(default_factory=entry_pb2.PromptFacts)
     first_token_ms: int = 0
@@ -101,6 +111,7 @@ def open_ask(
         session=options.session,
         tags=options.tags,
     )
+    caching = cache.policy_for(attribution.feature)
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
     span = telemetry.start(
@@ -123,7 +134,9 @@ def open_ask(
         prompt=request.prompt,
         attribution=attribution,
         scope=_scope_of(attribution, cache.scope),
-        cache_mode=_cache_mode(options.cache_mode, cache),
+        cache_mode=_cache_mode(options.cache_mode, cache, caching),
+        cache_explain=options.cache_explain,
+        caching=caching,
         cost_max_nanos=options.cost_max_nanos if options.HasField("cost_max_nanos") else None,
         deadline=deadline,
         span=span,
@@ -169,7 +182,7 @@ def _scope_of(attribution: entry_pb2.Attribution, scope: CacheScope) -> cache_pb
     )
 
 
-def _cache_mode(asked: int, cache: CacheConfig) -> int:
+def _cache_mode(asked: int, cache: CacheConfig, caching: CachingPolicy) -> int:
     if not cache.enabled:
         return pb.CACHE_MODE_OFF
-    return asked or pb.CACHE_MODE_EXACT
+    return asked or _MODES[caching.mode]

@@ -25,7 +25,9 @@ from gateway.saga import tally
 from gateway.saga.answers import Answer, Answers
 from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
+from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
+from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.plan import Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
@@ -48,6 +50,8 @@ class Parts:
     steps: Steps
     caller: Caller
     answers: Answers
+    cached: Cached
+    hit_shadow: HitShadow
     plans: Plans
     shadows: Shadows
     telemetry: Telemetry
@@ -102,23 +106,36 @@ class Completer:
                     async for event in events:
                         yield event
                 return
+            self._parts.hit_shadow.consider(ask, hit, self._from_provider)
             _tell(ask, hit.outcome)
             for delta in hit.deltas():
                 yield pb.StreamCompleteResponse(delta=delta)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
 
+    async def submit_feedback(
+        self, request: pb.SubmitFeedbackRequest, identity: Identity
+    ) -> pb.SubmitFeedbackResponse:
+        """Takes a caller's word on an answer in."""
+        return await self._parts.cached.submit_feedback(request, identity)
+
     async def _answer(self, ask: Ask) -> Answer:
         await self._parts.steps.prepare_and_look_up(ask)
         hit = await self._parts.answers.from_cache(ask)
         if hit is not None:
+            self._parts.hit_shadow.consider(ask, hit, self._from_provider)
             return hit
-        if not ask.finding.key or ask.cache_mode != pb.CACHE_MODE_EXACT:
+        if not ask.finding.key or ask.cache_mode == pb.CACHE_MODE_REFRESH:
             return await self._from_provider(ask)
-        place = ask.scope.SerializeToString(deterministic=True) + ask.finding.key.encode()
         answer, led = await self._flights.join(
-            place, lambda: self._from_provider(ask), ask.deadline
+            place_of(ask, ask.finding), lambda: self._lead(ask), ask.deadline
         )
         return answer if led else await self._parts.answers.shared(ask, answer)
+
+    async def _lead(self, ask: Ask) -> Answer:
+        """For this process; and for the others too, unless one of them leads already."""
+        async with self._parts.cached.leading(ask):
+            hit = await self._parts.answers.from_cache(ask)
+            return hit if hit is not None else await self._from_provider(ask)
 
     async def _on_behalf(self, ask: Ask, request: pb.CompleteRequest) -> Answer:
         """Answers a request that another one needs, in its name and within its time."""

@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from google.protobuf import duration_pb2
-from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.chat.v1 import chat_pb2
-from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -19,18 +17,18 @@ from catalog.prices import UnknownModel
 from catalog.schema import AUTO, ModelConfig
 from catalog.usage import BUCKETS
 from chassis import names
-from chassis.errors import RemoteError
 from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
+from gateway.saga.cached import Cached
 from gateway.saga.facts import PromptNames
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
-from gateway.saga.summary import Cost
+from gateway.saga.summary import Cost, note_finding
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
@@ -52,6 +50,7 @@ class Steps:
         *,
         fleet: Fleet,
         settings: GatewaySettings,
+        cached: Cached,
         outcomes: Outcomes,
         sessions: Sessions,
         budget_use: BudgetUse,
@@ -62,6 +61,7 @@ class Steps:
         self._books = books
         self._fleet = fleet
         self._settings = settings
+        self._cached = cached
         self._outcomes = outcomes
         self._sessions = sessions
         self._budget_use = budget_use
@@ -76,7 +76,9 @@ class Steps:
         Raises: what the tokenizer refuses, under the gateway's domain. The cache never fails a
         request: whatever keeps it from answering is a miss.
         """
-        finding = asyncio.ensure_future(self._look_up(ask))
+        finding = asyncio.ensure_future(
+            self._cached.look_up(ask, vector_wanted=self._outcomes.learns_from(ask))
+        )
         try:
             ask.counted_as = self._counted_as(ask.model)
             item = tokenizer_pb.PrepareItem(
@@ -96,8 +98,7 @@ class Steps:
             raise
         await self._names.name(ask)
         ask.finding = await finding
-        outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
-        ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
+        note_finding(ask)
         note_shaping(ask)
 
     async def route(self, ask: Ask) -> None:
@@ -176,28 +177,6 @@ class Steps:
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
         )
-
-    async def _look_up(self, ask: Ask) -> cache_pb.Finding:
-        if ask.cache_mode == pb.CACHE_MODE_OFF:
-            return cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE)
-        item = cache_pb.LookupItem(
-            traceparent=ask.traceparent,
-            scope=ask.scope,
-            model=ask.wishes.cached_as(ask.model),
-            prompt=ask.prompt,
-        )
-        try:
-            finding = await self._services.lookup(
-                item, ask.deadline.sooner(self._settings.cache_seconds_max)
-            )
-        except Exception as error:
-            if isinstance(error, RemoteError) and error.reason == "SCOPE_INVALID":
-                raise from_service("cache", error) from None
-            return cache_pb.Finding(outcome=cache_pb.OUTCOME_BYPASSED)
-        if ask.cache_mode == pb.CACHE_MODE_REFRESH:
-            finding.ClearField("answer")
-            finding.outcome = cache_pb.OUTCOME_MISS
-        return finding
 
     def _counted_as(self, model: str) -> str:
         """The name that tells the vocabulary."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
@@ -14,6 +15,7 @@ from catalog.prices import PriceBook, UnknownModel, Unpriced
 from catalog.usage import BUCKETS, Usage
 from chassis import names
 from gateway.saga.ask import Ask
+from gateway.saga.feedback import feedback_token
 from gateway.saga.shaping import told
 
 NANOS_PER_USD = 10**9
@@ -96,6 +98,7 @@ def calculated(book: PriceBook, attempts: Sequence[entry_pb2.Attempt], at: datet
 
 def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
     """What the caller is told."""
+    similarity, refused_by = likeness(ask.finding)
     return pb.Summary(
         request_id=ask.request_id,
         trace_id=ask.trace_id,
@@ -111,8 +114,31 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         tightest=outcome.cost.tightest,
         booking_pending=outcome.cost.pending,
         latency_ms=ask.latency_ms(),
+        similarity=similarity,
+        cache_refused_by=refused_by,
+        feedback_token=feedback_token(ask),
         shaping=told(ask),
     )
+
+
+def note_finding(ask: Ask) -> None:
+    """What the cache said, on the trace's root."""
+    outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
+    ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
+    similarity, refused_by = likeness(ask.finding)
+    if similarity is not None:
+        ask.span.set_attribute(names.CACHE_SIMILARITY, similarity)
+    if refused_by:
+        ask.span.set_attribute(names.CACHE_REFUSED_BY, refused_by)
+
+
+def likeness(finding: cache_pb.Finding) -> tuple[float | None, str]:
+    """The similarity of what was served, or of the nearest that was refused, and by what."""
+    if finding.HasField("similarity"):
+        return finding.similarity, ""
+    for seen in finding.explanation.candidates[:1]:
+        return seen.similarity, seen.refused_by
+    return None, ""
 
 
 def note_on_span(ask: Ask, outcome: Outcome) -> None:

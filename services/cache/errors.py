@@ -34,6 +34,14 @@ class TtlInvalid(Exception):
         self.ttl_seconds_max = ttl_seconds_max
 
 
+class QuotaExceeded(Exception):
+    """A user with as many answers kept as one may have."""
+
+    def __init__(self, entry_count_max: int) -> None:
+        super().__init__(entry_count_max)
+        self.entry_count_max = entry_count_max
+
+
 def _answer_unfinished(error: AnswerUnfinished) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -61,6 +69,15 @@ def _ttl_invalid(error: TtlInvalid) -> ErrorStatus:
     )
 
 
+def _quota_exceeded(error: QuotaExceeded) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "QUOTA_EXCEEDED",
+        f"the user has {error.entry_count_max} answers kept already",
+        {"entryCountMax": str(error.entry_count_max)},
+    )
+
+
 def _store_unavailable(_: StoreUnavailable) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "Redis did not take the answer"
@@ -73,6 +90,7 @@ TABLE = ErrorTable(
         AnswerUnfinished: _answer_unfinished,
         AnswerTooLarge: _answer_too_large,
         TtlInvalid: _ttl_invalid,
+        QuotaExceeded: _quota_exceeded,
         StoreUnavailable: _store_unavailable,
     },
 )

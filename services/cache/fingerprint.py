@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from spendgate.chat.v1 import chat_pb2
@@ -18,9 +19,11 @@ from services.cache.prose import CaseFolding, fold, settle
 
 # Changes whenever normalisation changes: answers stored under other rules must not be found.
 RULES = b"spendgate.cache.fingerprint/1"
+CONTEXT_RULES = b"spendgate.cache.context/1"
 FINGERPRINT_CHARS = 64
 _JSON_CACHED_CHARS_MAX = 64 * 1024
 _JSON_CACHED_TEXTS_MAX = 256
+_SCOPES_CACHED_MAX = 16_384
 
 # Written by people: how they are typed says less than what they say. Texts of an assistant or
 # a tool are data and stay to the byte.
@@ -31,19 +34,50 @@ _LABELS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a prompt is called: `key` names its whole meaning; `context` all of it but the words
+    of the last user message, which are `text`. Both empty where more than words could differ."""
+
+    key: str
+    context: str = ""
+    text: str = ""
+
+
 def fingerprint(model: str, prompt: chat_pb2.Prompt, folding: CaseFolding) -> str:
     """64 lower-case hex digits, equal when model and prompt mean the same. Pure."""
+    return names(model, prompt, folding).key
+
+
+def names(
+    model: str, prompt: chat_pb2.Prompt, folding: CaseFolding, *, semantic: bool = False
+) -> Names:
+    """The prompt's names; context and text only if `semantic`. Pure."""
     settled = chat_pb2.Prompt()
     settled.CopyFrom(prompt)
-    _settle_messages(settled, folding)
+    _settle_messages(settled)
     _settle_json(settled)
     _settle_sampling(settled)
+    last = settled.messages[-1] if settled.messages else None
+    typed = last is not None and last.role == chat_pb2.ROLE_USER and last.content
+    text = last.content if last is not None and typed else ""
+    if last is not None and typed:
+        last.content = fold(text, folding, lambda: _texts(settled.messages[:-1]))
     # The folding mode is part of the name: what "all" has merged must not be found by "safe".
     head = b"".join(_sized(piece.encode()) for piece in (folding.value, model))
+    key = _digest(RULES, head, settled)
+    if last is None or not text or not semantic:
+        return Names(key)
+    last.content = ""
+    return Names(key, _digest(CONTEXT_RULES, head, settled), text)
+
+
+def _digest(rules: bytes, head: bytes, settled: chat_pb2.Prompt) -> str:
     body = settled.SerializeToString(deterministic=True)
-    return hashlib.sha256(_sized(RULES) + head + body).hexdigest()
+    return hashlib.sha256(_sized(rules) + head + body).hexdigest()
 
 
+@lru_cache(maxsize=_SCOPES_CACHED_MAX)
 def scope_tag(tenant: str, project: str, user: str) -> str:
     """43 characters that name a scope. Lengths go in first, so that no two scopes read alike."""
     pieces = b"".join(_sized(piece.encode()) for piece in (tenant, project, user))
@@ -129,7 +163,7 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _settle_messages(prompt: chat_pb2.Prompt, folding: CaseFolding) -> None:
+def _settle_messages(prompt: chat_pb2.Prompt) -> None:
     for message in prompt.messages:
         _unwrap(message)
         if message.role in _TYPED:
@@ -139,9 +173,6 @@ def _settle_messages(prompt: chat_pb2.Prompt, folding: CaseFolding) -> None:
                     part.text = settle(part.text)
         for call in message.tool_calls:
             call.arguments_json = _json_or_nothing(call.arguments_json)
-    last = prompt.messages[-1] if prompt.messages else None
-    if last is not None and last.role == chat_pb2.ROLE_USER and last.content:
-        last.content = fold(last.content, folding, lambda: _texts(prompt.messages[:-1]))
 
 
 def _unwrap(message: chat_pb2.Message) -> None:

@@ -1,125 +1,233 @@
 """Finds answers that were paid for already, a batch in one round trip."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from spendgate.cache.v1 import cache_service_pb2 as pb
 
+from chassis.deadline import Deadline
 from chassis.errors import InvalidFields
+from services.cache import places
 from services.cache.checks import check_lookup
-from services.cache.fingerprint import fingerprint, is_cacheable, place, scope_tag
+from services.cache.fingerprint import Names, is_cacheable, names, scope_tag
+from services.cache.leases import Leases, Wanted
+from services.cache.near.decisions import Decisions
+from services.cache.near.eligible import skipped
+from services.cache.near.index import Partition
+from services.cache.near.search import NearAsk, NearFound, Search, may_have
 from services.cache.prose import CaseFolding
-from services.cache.store import AnswerStore, StoreUnavailable
-from services.cache.value import BadValue, unpack
-
-_log = logging.getLogger("spendgate.cache.lookup")
+from services.cache.reading import Reader
+from services.cache.record import Recorder
+from services.cache.store import StoreUnavailable
+from services.cache.value import Kept
 
 # Naming a prompt takes some 20 us and 20 us a KiB at worst; what could take 1 ms goes to a thread.
 PROMPTS_ON_LOOP_MAX = 32
 BYTES_ON_LOOP_MAX = 32 * 1024
 
-# A prompt's fingerprint ("" when it may not be cached) and its place.
-_Named = tuple[str, str]
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's defaults. `semantic_seconds_max` bounds embedding and verifying."""
+
+    folding: CaseFolding = CaseFolding.SAFE
+    temperature_max: float = 0.0
+    unset_temperature: bool = True
+    wrong_hit_ppm_max: int = 10_000
+    semantic_seconds_max: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Semantic:
+    """What a semantic look-up needs beside the exact one."""
+
+    search: Search
+    decisions: Decisions
+
+
+@dataclass(slots=True)
+class _Asked:
+    """An item that may be cached: its names and what was found so far."""
+
+    item: pb.LookupItem
+    tag: str
+    names: Names
+    deadline: Deadline
+    finding: pb.Finding
+
+    @property
+    def place(self) -> str:
+        return places.entry(self.tag, self.names.key)
 
 
 class Lookup:
-    """The verb Lookup. `folding`, `temperature_max` and `unset_temperature` are the operator's
-    policy."""
+    """The verb Lookup."""
 
     def __init__(
         self,
-        store: AnswerStore,
+        reader: Reader,
+        leases: Leases,
+        recorder: Recorder,
+        policy: Policy,
         *,
-        folding: CaseFolding,
-        temperature_max: float,
-        unset_temperature: bool = True,
+        new_token: Callable[[], str],
+        semantic: Semantic | None = None,
     ) -> None:
-        self._store = store
-        self._folding = folding
-        self._temperature_max = temperature_max
-        self._unset_temperature = unset_temperature
-        self._removals: set[asyncio.Task[None]] = set()
+        """`semantic` None: only the very same prompt is found; it may be set later, once models
+        are loaded. `new_token` names leases."""
+        self.reader = reader
+        self._leases = leases
+        self._recorder = recorder
+        self._policy = policy
+        self._new_token = new_token
+        self.semantic = semantic
 
-    async def find(self, items: Sequence[pb.LookupItem]) -> list[pb.Finding | Exception]:
+    async def find(
+        self, items: Sequence[pb.LookupItem], deadlines: Sequence[Deadline] = ()
+    ) -> list[pb.Finding | Exception]:
         """A finding or InvalidFields for each item, in order. A store that is away bypasses."""
-        named = await self._name_all(items)
-        wanted = {name[1] for name in named if not isinstance(name, Exception) and name[1]}
-        places = sorted(wanted)
+        given = deadlines or [Deadline.after(self._policy.semantic_seconds_max)] * len(items)
+        named = await self._name_all(items, given)
+        asked = [each for each in named if isinstance(each, _Asked)]
+        cacheable = [each for each in asked if each.names.key]
         try:
-            values = dict(zip(places, await self._get(places), strict=True))
+            kept = await self.reader.read(each.place for each in cacheable)
         except StoreUnavailable:
-            return [_without_store(name) for name in named]
-        rotten: list[str] = []
-        findings = [_finding(name, values, rotten) for name in named]
-        if rotten:
-            self._remove(rotten)
-        return findings
+            for each in cacheable:
+                each.finding.outcome = pb.OUTCOME_BYPASSED
+        else:
+            for each in cacheable:
+                self._exact(each, kept)
+            await self._near([each for each in cacheable if not _is_hit(each.finding)])
+            await self._lead([each for each in cacheable if not _is_hit(each.finding)])
+        for each in asked:
+            self._recorder.looked_up(each.item, each.finding)
+        return [each.finding if isinstance(each, _Asked) else each for each in named]
 
-    async def close(self) -> None:
-        """Waits for removals under way."""
-        await asyncio.gather(*self._removals, return_exceptions=True)
-
-    async def _name_all(self, items: Sequence[pb.LookupItem]) -> list[_Named | Exception]:
+    async def _name_all(
+        self, items: Sequence[pb.LookupItem], deadlines: Sequence[Deadline]
+    ) -> list[_Asked | Exception]:
         size = sum(item.ByteSize() for item in items)
+        pairs = list(zip(items, deadlines, strict=True))
         if len(items) > PROMPTS_ON_LOOP_MAX or size > BYTES_ON_LOOP_MAX:
-            return await asyncio.to_thread(lambda: [self._name(item) for item in items])
-        return [self._name(item) for item in items]
+            return await asyncio.to_thread(lambda: [self._name(*pair) for pair in pairs])
+        return [self._name(*pair) for pair in pairs]
 
-    def _name(self, item: pb.LookupItem) -> _Named | Exception:
+    def _name(self, item: pb.LookupItem, deadline: Deadline) -> _Asked | Exception:
         try:
             check_lookup(item)
         except InvalidFields as error:
             return error
-        if not is_cacheable(
-            item.prompt, self._temperature_max, unset_temperature=self._unset_temperature
-        ):
-            return "", ""
-        name = fingerprint(item.model, item.prompt, self._folding)
+        policy = self._policy
+        temperature_max = (
+            item.temperature_max if item.HasField("temperature_max") else policy.temperature_max
+        )
+        finding = pb.Finding()
         scope = item.scope
-        return name, place(scope_tag(scope.tenant, scope.project, scope.user), name)
+        tag = scope_tag(scope.tenant, scope.project, scope.user)
+        if not is_cacheable(
+            item.prompt, temperature_max, unset_temperature=policy.unset_temperature
+        ):
+            finding.outcome = pb.OUTCOME_NOT_CACHEABLE
+            return _Asked(item, tag, Names(""), deadline, finding)
+        semantic = item.mode == pb.LOOKUP_MODE_SEMANTIC and self.semantic is not None
+        found = names(item.model, item.prompt, policy.folding, semantic=semantic)
+        finding.key = found.key
+        return _Asked(item, tag, found, deadline, finding)
 
-    async def _get(self, places: list[str]) -> list[bytes | None]:
-        return await self._store.get_many(places) if places else []
+    def _exact(self, asked: _Asked, kept: Mapping[str, Kept]) -> None:
+        asked.finding.outcome = pb.OUTCOME_MISS
+        found = kept.get(asked.place)
+        if found is None:
+            return
+        if not may_have(found, asked.item.user):
+            if asked.item.explain:
+                seen = asked.finding.explanation.candidates.add(entry_key=asked.names.key)
+                seen.similarity, seen.refused_by = 1.0, "withheld"
+            return
+        _serve(asked.finding, pb.OUTCOME_EXACT, asked.names.key, found)
 
-    def _remove(self, places: list[str]) -> None:
-        """Off the caller's path; a removal that fails is made up for by the next look-up."""
-        _log.warning("values that cannot be read are removed", extra={"count": len(places)})
-        task = asyncio.create_task(self._removed(places))
-        self._removals.add(task)
-        task.add_done_callback(self._removals.discard)
+    async def _near(self, missed: list[_Asked]) -> None:
+        """Looks for prompts that ask for the same, for those that may have such an answer."""
+        if self.semantic is None:
+            return
+        able: list[_Asked] = []
+        asks: list[NearAsk] = []
+        for each in missed:
+            if each.item.mode != pb.LOOKUP_MODE_SEMANTIC:
+                continue
+            ask = await self._ask_of(each, self.semantic.decisions)
+            why = skipped(each.names, self.semantic.search.embedder, ask.decision)
+            if why:
+                if each.item.explain:
+                    each.finding.explanation.skipped = why
+                continue
+            each.finding.semantic.context = each.names.context
+            each.finding.semantic.text = each.names.text
+            able.append(each)
+            asks.append(ask)
+        if not able:
+            return
+        for each, found in zip(able, await self.semantic.search.find(asks), strict=True):
+            self._tell(each, found)
 
-    async def _removed(self, places: list[str]) -> None:
+    async def _ask_of(self, asked: _Asked, decisions: Decisions) -> NearAsk:
+        item = asked.item
+        ppm = item.wrong_hit_ppm_max or self._policy.wrong_hit_ppm_max
+        return NearAsk(
+            partition=Partition(asked.tag, asked.names.context),
+            key=asked.names.key,
+            text=asked.names.text,
+            user=item.user,
+            decision=await decisions.of(
+                item.scope.tenant, item.feature, ppm, owned=bool(item.scope.user)
+            ),
+            deadline=asked.deadline.sooner(self._policy.semantic_seconds_max),
+            vector_wanted=item.vector_wanted,
+            explain=item.explain,
+        )
+
+    def _tell(self, asked: _Asked, found: NearFound) -> None:
+        finding = asked.finding
+        if asked.item.explain:
+            finding.explanation.MergeFrom(found.explanation)
+        if found.hit is not None:
+            _serve(finding, pb.OUTCOME_SEMANTIC, found.entry_key, found.hit)
+            finding.similarity = found.similarity
+            if found.p_same is not None:
+                finding.p_same = found.p_same
+            self._recorder.served(asked.item, asked.tag, found)
+        elif found.vector is not None and self.semantic is not None:
+            finding.vector.extend(found.vector.tolist())
+            finding.vector_model = self.semantic.search.model_version
+
+    async def _lead(self, missed: list[_Asked]) -> None:
+        """Gives leases to those who asked for one; of equal prompts to one only."""
+        able = [each for each in missed if each.item.lease_ms and not each.item.dry_run]
+        if not able:
+            return
+        wanted = [
+            Wanted(each.tag, each.names.key, self._new_token(), each.item.lease_ms) for each in able
+        ]
         try:
-            await self._store.remove_many(places)
-        except StoreUnavailable as error:
-            _log.warning("they were not removed", extra={"why": error.why})
+            got = await self._leases.acquire(wanted)
+        except StoreUnavailable:
+            return  # nobody waits for anybody
+        for each, want, is_got in zip(able, wanted, got, strict=True):
+            if is_got:
+                each.finding.lease = want.token
+            else:
+                each.finding.led_elsewhere = True
 
 
-def _without_store(name: _Named | Exception) -> pb.Finding | Exception:
-    if isinstance(name, Exception):
-        return name
-    if not name[0]:
-        return pb.Finding(outcome=pb.OUTCOME_NOT_CACHEABLE)
-    return pb.Finding(outcome=pb.OUTCOME_BYPASSED, key=name[0])
+def _is_hit(finding: pb.Finding) -> bool:
+    return finding.outcome in {pb.OUTCOME_EXACT, pb.OUTCOME_SEMANTIC}
 
 
-def _finding(
-    name: _Named | Exception, values: dict[str, bytes | None], rotten: list[str]
-) -> pb.Finding | Exception:
-    if isinstance(name, Exception):
-        return name
-    key, where = name
-    if not key:
-        return pb.Finding(outcome=pb.OUTCOME_NOT_CACHEABLE)
-    value = values[where]
-    if value is None:
-        return pb.Finding(outcome=pb.OUTCOME_MISS, key=key)
-    try:
-        kept = unpack(where, value)
-    except BadValue:
-        rotten.append(where)
-        return pb.Finding(outcome=pb.OUTCOME_MISS, key=key)
-    found = pb.Finding(outcome=pb.OUTCOME_EXACT, key=key, answer=kept.answer)
-    found.store_time.FromMilliseconds(kept.store_time_ms)
-    return found
+def _serve(finding: pb.Finding, outcome: pb.Outcome, entry_key: str, kept: Kept) -> None:
+    finding.outcome = outcome
+    finding.entry_key = entry_key
+    finding.answer.CopyFrom(kept.entry.answer)
+    finding.entry_feature = kept.entry.feature
+    finding.store_time.FromMilliseconds(kept.store_time_ms)

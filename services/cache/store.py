@@ -15,11 +15,16 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value to keep at a place for `ttl_ms` milliseconds, at least 1."""
+    """A value to keep at a place for `ttl_ms` milliseconds, at least 1.
+
+    `beside` are commands that go with it in the same round trip, such as its line in a listing;
+    a store that has no listings leaves them out.
+    """
 
     place: str
     value: bytes
     ttl_ms: int
+    beside: tuple[tuple[str | bytes | int | float, ...], ...] = ()
 
 
 class AnswerStore(Protocol):

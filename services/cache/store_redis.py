@@ -1,75 +1,55 @@
 """Answers in Redis: plain strings with a time to live."""
 
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
+from services.cache import places
+from services.cache.link import Command
+from services.cache.link_redis import ClusterLink, RedisLink
 from services.cache.store import Entry, StoreUnavailable
-
-CONNECTIONS_MAX = 32
-
-ResultT = TypeVar("ResultT")
 
 
 class RedisStore:
-    """The port over one Redis (8 or newer), by a redis://, rediss:// or unix:// URL."""
+    """The port over a link to Redis (8 or newer) or Valkey."""
 
-    def __init__(self, url: str, *, connect_seconds_max: float) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS_MAX,
-            timeout=None,  # the guard's limit covers the wait for a connection too
-            socket_connect_timeout=connect_seconds_max,
-            socket_timeout=None,
-            # A retry here would outlast the guard and hide failures from the breaker.
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis(connection_pool=pool)
+    def __init__(self, link: RedisLink | ClusterLink) -> None:
+        self._link = link
 
     async def get_many(self, places: Sequence[str]) -> list[bytes | None]:
-        """One MGET."""
-        found = await _asked(self._redis.mget(places))
-        return [value if isinstance(value, bytes) else None for value in found]
+        """One MGET; on a cluster one pipeline a node."""
+        return [_value(reply) for reply in await self._link.get_many(places)]
 
     async def put_many(self, entries: Sequence[Entry]) -> list[StoreUnavailable | None]:
-        """One pipeline of SETs."""
-        pipeline = self._redis.pipeline(transaction=False)
+        """One pipeline of SETs and of what goes with them."""
+        commands: list[Command] = []
+        heads = []
         for entry in entries:
-            pipeline.set(entry.place, entry.value, px=entry.ttl_ms)
-        outcomes = await _asked(pipeline.execute(raise_on_error=False))
-        return [_refusal(outcome) for outcome in outcomes]
+            heads.append(len(commands))
+            commands.append(("SET", entry.place, entry.value, "PX", entry.ttl_ms))
+            commands += entry.beside
+        replies = await self._link.run(commands)
+        return [
+            reply if isinstance(reply := replies[head], StoreUnavailable) else None
+            for head in heads
+        ]
 
     async def remove_many(self, places: Sequence[str]) -> None:
-        """One UNLINK."""
-        await _asked(self._redis.unlink(*places))
+        """One pipeline of UNLINKs."""
+        await self._link.run([("UNLINK", place) for place in places])
 
     async def ping(self) -> None:
-        """One PING."""
-        await _asked(self._redis.ping())
+        """One reply from Redis, about a key that is not there."""
+        (reply,) = await self._link.run([("EXISTS", places.PROBE)])
+        if isinstance(reply, StoreUnavailable):
+            raise reply
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._link.close()
 
 
-async def _asked(call: Awaitable[ResultT]) -> ResultT:
-    try:
-        return await call
-    except (exceptions.RedisError, OSError) as error:
-        raise StoreUnavailable(_kind(error)) from None
-
-
-def _kind(error: BaseException) -> str:
-    """The type of what was at the root. Not its text: Redis quotes arguments in its messages."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return type(error).__name__
-
-
-def _refusal(outcome: object) -> StoreUnavailable | None:
-    return StoreUnavailable(type(outcome).__name__) if isinstance(outcome, Exception) else None
+def _value(reply: object) -> bytes | None:
+    if isinstance(reply, StoreUnavailable):
+        # A place that holds something else than a value holds nothing; a node that is away is
+        # not asked again by the breaker's leave, and for this one place it is the same.
+        return None
+    return reply if isinstance(reply, bytes) else None

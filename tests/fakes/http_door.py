@@ -125,6 +125,10 @@ class FakeDoor:
             if not ended:
                 self.given_up.set()
 
+    async def submit_feedback(self, request, identity):
+        self.requests.append(request)
+        return pb.SubmitFeedbackResponse(removed=True)
+
     async def list_models(self, deadline: Deadline) -> Sequence[router_pb.Model]:
         assert deadline.left_seconds() > 0
         if self.fails is not None:

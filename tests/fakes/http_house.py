@@ -48,11 +48,12 @@ class House:
 
     async def post(self, body: Any = None, **options: Any) -> tuple[int, Any]:
         headers = {**AUTH, **options.pop("headers", {})}
+        url = self.url(options.pop("path", CHAT))
         if body is not None:
             options["data" if isinstance(body, bytes) else "json"] = body
         async with (
             aiohttp.ClientSession() as session,
-            session.post(self.url(CHAT), headers=headers, **options) as response,
+            session.post(url, headers=headers, **options) as response,
         ):
             return response.status, await response.json()
 

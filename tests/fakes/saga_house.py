@@ -17,8 +17,10 @@ from gateway.door import Identity
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
+from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
@@ -55,27 +57,27 @@ SETTINGS = GatewaySettings(
 class House:
     """The saga and all that it stands on."""
 
-    def __init__(self, routing: str = "") -> None:
+    def __init__(self, routing: str = "", **settings) -> None:
         """`routing` is added to the fleet file."""
         self.services = FakeServices()
+        self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
         self.outbox = MemoryOutbox()
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(FLEET_FILE + routing))
-        settings = SETTINGS
+        settings = SETTINGS.model_copy(update=settings)
 
         def new_id() -> str:
             return f"id-{next(numbers)}"
 
         telemetry = Telemetry(NoOpTracer())
         self.books = Books(self.services, self.outbox, settle_seconds_max=2)
-        answers = Answers(
-            self.services,
-            self.books,
-            fleet,
-            new_id=new_id,
-            now=lambda: datetime(2026, 11, 1, tzinfo=UTC),
-        )
+
+        def now():
+            return datetime(2026, 11, 1, tzinfo=UTC)
+
+        cached = Cached(self.services, self.books, fleet, settings=settings, now=now)
+        answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
         caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.clock = 0.0
@@ -85,6 +87,7 @@ class House:
             self.books,
             fleet=fleet,
             settings=settings,
+            cached=cached,
             outcomes=outcomes,
             sessions=Sessions(lambda: self.clock),
             budget_use=BudgetUse(self.services, lambda: self.clock),
@@ -115,9 +118,21 @@ class House:
                 answers=answers,
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
+                cached=cached,
+                hit_shadow=self._hit_shadow(telemetry, new_id),
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _hit_shadow(self, telemetry, new_id):
+        return HitShadow(
+            self.services,
+            self.books,
+            telemetry,
+            draw=lambda: self.drawn,
+            new_id=new_id,
+            compare=say_the_same,
         )
 
     async def complete(self, text="hello", *, model="auto", seconds=5.0, **options):

@@ -41,6 +41,8 @@ class FakeServices:
         # What the ledger says is left, with a hold and with a settlement.
         self.tightest = None
         self.cacheable = True
+        self.finding = {}  # more fields of every miss
+        self.awaited = []
 
     async def _note(self, name, item, deadline):
         if deadline.passed:
@@ -73,12 +75,26 @@ class FakeServices:
         key = item.prompt.messages[-1].content.encode().hex().ljust(64, "0")[:64]
         answer = self.stored.get((item.scope.SerializeToString(), key))
         if answer is None:
-            return cache_pb.Finding(outcome=cache_pb.OUTCOME_MISS, key=key)
-        return cache_pb.Finding(outcome=cache_pb.OUTCOME_EXACT, key=key, answer=answer)
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_MISS, key=key, **self.finding)
+        return cache_pb.Finding(
+            outcome=cache_pb.OUTCOME_EXACT, key=key, answer=answer, entry_key=key
+        )
 
     async def store(self, item, deadline):
         await self._note("store", item, deadline)
         self.stored[item.scope.SerializeToString(), item.key] = item.answer
+
+    async def await_answer(self, request, deadline):
+        await self._note("await_answer", request, deadline)
+        return self.awaited.pop(0)
+
+    async def renew_lease(self, item, deadline):
+        await self._note("renew_lease", item, deadline)
+        return True
+
+    async def report_wrong_hit(self, request, deadline):
+        await self._note("report_wrong_hit", request, deadline)
+        return cache_pb.ReportWrongHitResponse(removed=True)
 
     async def route(self, item, deadline):
         await self._note("route", item, deadline)

@@ -9,6 +9,7 @@ import pytest
 
 from cli.embedded.redis import RedisServer
 from services.cache.breaker import Breaker
+from services.cache.link_redis import RedisLink
 from services.cache.store import AnswerStore, Entry, StoreUnavailable
 from services.cache.store_guarded import GuardedStore
 from services.cache.store_redis import RedisStore
@@ -23,7 +24,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield MemoryStore()
         return
     async with RedisServer(tmp_path / "redis") as server:
-        redis = RedisStore(server.url, connect_seconds_max=5)
+        redis = RedisStore(RedisLink(server.url, connect_seconds_max=5))
         guarded = GuardedStore(
             redis,
             Breaker(time.monotonic),
@@ -93,7 +94,7 @@ async def test_many_callers_at_once_get_their_own(store: AnswerStore) -> None:
 async def test_a_redis_that_is_gone_is_an_error_not_a_miss(tmp_path: Path) -> None:
     """Every call of the Redis store raises StoreUnavailable when nothing answers."""
     async with RedisServer(tmp_path / "redis") as server:
-        store = RedisStore(server.url, connect_seconds_max=5)
+        store = RedisStore(RedisLink(server.url, connect_seconds_max=5))
         await store.ping()
         await server.kill()
         for call in (
@@ -111,7 +112,7 @@ async def test_a_full_redis_refuses_and_still_reads(tmp_path: Path) -> None:
     """Out of memory fails the entries that do not fit, one by one; look-ups go on."""
     options = {"maxmemory": "3mb", "maxmemory-policy": "noeviction"}
     async with RedisServer(tmp_path / "redis", options=options) as server:
-        store = RedisStore(server.url, connect_seconds_max=5)
+        store = RedisStore(RedisLink(server.url, connect_seconds_max=5))
         await store.put_many([Entry("a", b"1", LONG_MS)])
         heavy = [Entry(f"h{number}", b"x" * 500_000, LONG_MS) for number in range(12)]
         outcomes = await store.put_many(heavy)

@@ -1,5 +1,6 @@
 """A cache service on a real socket, over a real Redis 8."""
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +23,10 @@ from services.cache.wiring import build
 class Cache:
     """The service as its callers see it, and the Redis under it."""
 
-    def __init__(self, channel: grpc.aio.Channel, health: Health, server: RedisServer) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, health: Health, server: RedisServer, address: str
+    ) -> None:
+        self.address = address
         self.channel = channel
         self.stub = rpc.CacheServiceStub(channel)
         self.health = health
@@ -77,15 +81,25 @@ def say(text: str = "Paris.") -> pb.Answer:
 
 
 @asynccontextmanager
-async def running_cache(server: RedisServer, **settings: Any) -> AsyncIterator[Cache]:
+async def running_cache(
+    server: RedisServer, load: Any = None, **settings: Any
+) -> AsyncIterator[Cache]:
     """The service over `server`, with settings beside the defaults."""
     # A busy test machine is no slow Redis: only tests of slowness take the real limit.
-    given = {"redis_timeout_ms": 5_000, "redis_url": server.url, **settings}
+    # Models are loaded only by tests of semantic look-ups.
+    given = {
+        "redis_url": server.url,
+        "redis_timeout_ms": 5_000,
+        "redis_store_timeout_ms": 30_000,
+        "semantic": False,
+        **settings,
+    }
+    make = build if load is None else functools.partial(build, load=load)
     async with (
-        running("cache", CacheSettings(**given), build) as service,
+        running("cache", CacheSettings(**given), make) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        yield Cache(channel, service.health, server)
+        yield Cache(channel, service.health, server, service.address)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from gateway.errors import ProviderFailed
 from tests.fakes.http_door import KEY
@@ -219,3 +220,37 @@ async def test_no_error_or_log_quotes_anyone(
     shown = f"{told} {text} {caplog.text} {[vars(record) for record in caplog.records]}"
     assert "canary" not in shown
     assert KEY not in shown
+
+
+async def test_feedback_over_http(house: House) -> None:
+    """A token and a word reach the door; what the cache did comes back."""
+    body = {"feedback_token": "abc", "verdict": "bad"}
+    assert await house.post(body, path="/v1/feedback") == (200, {"removed": True})
+    (request,) = house.door.requests
+    assert (request.feedback_token, request.verdict) == ("abc", pb.VERDICT_BAD)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "feedback_token"),
+        ({"feedback_token": "abc"}, "verdict"),
+        ({"feedback_token": "abc", "verdict": "meh"}, "verdict"),
+        ({"feedback_token": "abc", "verdict": "bad", "why": "x"}, "why"),
+        ([], None),
+    ],
+)
+async def test_bad_feedback(house: House, body: Any, param: str | None) -> None:
+    """What is missing, unknown or no word is refused with its name."""
+    status, told = await house.post(body, path="/v1/feedback")
+    assert (status, told["error"]["param"]) == (400, param)
+    assert not house.door.requests
+
+
+async def test_the_cache_is_told_how_far_it_may_go(house: House) -> None:
+    """The headers choose semantic answers and an explanation."""
+    headers = {"x-spendgate-cache": "semantic", "x-spendgate-cache-explain": "on"}
+    await house.post(messages("hi"), headers=headers)
+    options = house.door.requests[0].options
+    assert options.cache_mode == pb.CACHE_MODE_SEMANTIC
+    assert options.cache_explain

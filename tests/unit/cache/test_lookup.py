@@ -1,6 +1,7 @@
 """Finding and keeping answers, over a store in memory."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,16 @@ from spendgate.chat.v1 import chat_pb2
 
 from chassis.errors import InvalidFields
 from services.cache.errors import AnswerTooLarge, AnswerUnfinished, TtlInvalid
-from services.cache.keep import Keep, Kept
-from services.cache.lookup import Lookup
-from services.cache.prose import CaseFolding
+from services.cache.keep import Keep, Kept, Limits
+from services.cache.leases import Leases
+from services.cache.lookup import Lookup, Policy
+from services.cache.quota import Quota
+from services.cache.reading import Reader
+from services.cache.record import Recorder
 from services.cache.store import StoreUnavailable
+from services.cache.tally import Tally
+from services.cache.value import Codec
+from tests.fakes.cache_link import FakeLink
 from tests.fakes.cache_store_memory import MemoryStore
 
 NOW_MS = 1_700_000_000_000
@@ -30,11 +37,21 @@ class Bench:
     def __init__(self) -> None:
         self.now_ms = NOW_MS
         self.store = MemoryStore(lambda: self.now_ms / 1000)
-        self.lookup = Lookup(self.store, folding=CaseFolding.SAFE, temperature_max=0.0)
+        self.link = FakeLink()
+        self.reader = Reader(self.store, Codec())
+        tally = Tally(self.link, lambda: self.now_ms)
+        recorder = Recorder(tally, lambda: self.now_ms)
+        tokens = map(str, itertools.count(1))
+        self.lookup = Lookup(
+            self.reader, Leases(self.link), recorder, Policy(), new_token=lambda: next(tokens)
+        )
         self.keeper = Keep(
             self.store,
+            Codec(),
+            Quota(self.link, entries_max=0),
+            recorder,
+            Limits(answer_bytes_max=1000),
             ttl_seconds={pb.TTL_CLASS_EXACT: 100, pb.TTL_CLASS_STATIC: 1000},
-            answer_bytes_max=1000,
             now_ms=lambda: self.now_ms,
         )
 
@@ -197,7 +214,7 @@ async def test_a_rotten_value_is_a_miss_and_goes(
     ((where, (value, lapse)),) = bench.store.values.items()
     bench.store.values[where] = (value[:-1] + b"?", lapse)
     assert (await bench.find(prompt())).outcome == pb.OUTCOME_MISS
-    await bench.lookup.close()
+    await bench.reader.close()
     assert not bench.store.values
 
 

@@ -1,0 +1,1 @@
+"""Finds answers to prompts that ask for the same in other words."""

@@ -1,0 +1,1 @@
+"""Whether an answer given to one question may be served for another."""
