@@ -21,7 +21,7 @@ from services.cache.semantic.line import Array, fit_line, scores, share_lower, s
 WRONG_HIT_RATE_MAX = 0.01
 OUTCOMES_MAX = 20_000
 OUTCOMES_MIN = 500
-"""Of candidates that guards let through, about a fifth of the look-ups: 200 are too few for 99 %."""
+"""Of candidates that guards let through, a fifth of the look-ups: 200 are too few for 99 %."""
 CLASS_MIN = 30
 FOLDS = 5
 Z = 1.6449
