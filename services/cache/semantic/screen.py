@@ -16,7 +16,7 @@ from services.cache.semantic.session import PIECES_MAX, WEIGHTS
 from services.cache.semantic.wordpiece import WordPiece
 
 FILE = "screen.npz"
-SIMILARITY_MIN = 0.62
+SIMILARITY_MIN = 0.65
 """Neighbours below it by these vectors are no candidates (docs/cache-quality.md)."""
 
 

@@ -32,7 +32,8 @@ formal informal; polite rude; simple complex; simple complicated; easy difficult
 hot cold; warm cool; wet dry; hard soft; full empty; inner outer; upper lower; top bottom
 front back; left right; north south; east west; northern southern; eastern western
 male female; man woman; men women; boy girl; husband wife; father mother; brother sister
-son daughter; uncle aunt; king queen; actor actress; born died; birth death; alive dead; born married; birth married; birthday married; born buried
+son daughter; uncle aunt; king queen; actor actress; born died
+birth death; alive dead; born married; birth married; birthday married; born buried
 birthplace deathplace; arrive depart; arrival departure; enter exit; enter leave; join leave
 hire fire; employer employee; teacher student; buyer seller; landlord tenant; sender receiver
 sender recipient; lender borrower; parent child; ancestor descendant; predecessor successor

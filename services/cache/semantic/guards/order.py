@@ -5,7 +5,7 @@ preposition governs each shared word, which shared words change places, and, whe
 one another with two pieces exchanged, what stands between the pieces.
 """
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from services.cache.semantic.guards.lexicon import FUNCTION, JOINING, PREPOSITIONS, words_of
 from services.cache.semantic.guards.reading import Reading, stem
@@ -27,10 +27,47 @@ def order_agrees(a: Reading, b: Reading) -> bool:
         return True
     if a.tokens == b.tokens:
         return True
+    if _turned_round(a, b) or _counts_turned(a, b):
+        return False
     swap = _exchange(a.tokens, b.tokens)
     if swap is not None:
         return swap
     return _roles_agree(a, b)
+
+
+def _turned_round(a: Reading, b: Reading) -> bool:
+    """What one text comes right from, the other goes right to."""
+    from_a, to_a = _right_after(a, "from"), _right_after(a, "to")
+    from_b, to_b = _right_after(b, "from"), _right_after(b, "to")
+    return not (from_a - to_a).isdisjoint(to_b - from_b) or not (
+        (to_a - from_a).isdisjoint(from_b - to_b)
+    )
+
+
+def _right_after(text: Reading, preposition: str) -> set[str]:
+    return {
+        stem(word)
+        for before, word in pairwise(text.tokens)
+        if _LIKE.get(before, before) == preposition and word not in FUNCTION
+    }
+
+
+def _counts_turned(a: Reading, b: Reading) -> bool:
+    """ "30 stone in grams" and "30 grams in stone": another of the shared words is counted."""
+    counted_a, counted_b = _counted(a), _counted(b)
+    for number, word in counted_a.items():
+        other = counted_b.get(number, word)
+        if other != word and other in a.stems and word in b.stems:
+            return True
+    return False
+
+
+def _counted(text: Reading) -> dict[str, str]:
+    return {
+        number: stem(word)
+        for number, word in pairwise(text.tokens)
+        if number[0].isdigit() and word.isalpha() and word not in FUNCTION
+    }
 
 
 def _exchange(a: tuple[str, ...], b: tuple[str, ...]) -> bool | None:

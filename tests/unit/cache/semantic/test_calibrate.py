@@ -55,7 +55,7 @@ def test_too_little_evidence_keeps_the_default(count: int) -> None:
     result = traffic(count).settle(0.01)
     assert result.standing is Standing.DEFAULT
     assert result.decision == default_decision()
-    assert "1,000" in result.reason
+    assert "500" in result.reason
 
 
 def test_enough_evidence_serves_more_within_the_target() -> None:

@@ -40,6 +40,8 @@ def refused(a: str, b: str) -> str | None:
         ("order", "flights from madrid to lisbon", "flights from lisbon to madrid"),
         ("order", "convert tea to coffee", "convert coffee to tea"),
         ("order", "Do lions eat zebras?", "Do zebras eat lions?"),
+        ("order", "Forward mail from slack to teams", "Forwarding teams mail to slack"),
+        ("order", "30 stone in ounces", "convert 30 ounces to stone"),
         ("order", "What is 50 minus 2?", "What is 2 minus 50?"),
         ("comparison", "Is Oslo bigger than Bern?", "Is Oslo as big as Bern?"),
         ("question", "What is his date of birth?", "Where was he born?"),
