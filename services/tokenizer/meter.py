@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
+from services.tokenizer.engines.port import Checkpoint, no_checkpoint
 from services.tokenizer.estimate import Ratios, estimate
 from services.tokenizer.memo import Memo
 from services.tokenizer.models import Model
-from services.tokenizer.vocabulary import Checkpoint, Vocabulary, no_checkpoint
+from services.tokenizer.vocabulary import Vocabulary
 
 # For int32 on the wire; an estimate that may be off a hundredfold says nothing more anyway.
 BOUND_PERMILLE_MAX: Final = 100_000

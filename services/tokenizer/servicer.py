@@ -27,6 +27,7 @@ from services.tokenizer.convert import (
     truncation_of,
 )
 from services.tokenizer.count import count
+from services.tokenizer.engines.port import Checkpoint
 from services.tokenizer.errors import ERRORS
 from services.tokenizer.estimate import Ratios
 from services.tokenizer.memo import Memo
@@ -34,7 +35,7 @@ from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
 from services.tokenizer.prepare import prepare
 from services.tokenizer.texts.truncate import truncate
-from services.tokenizer.vocabulary import Checkpoint, Vocabularies
+from services.tokenizer.vocabulary import Vocabularies
 from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 
 # Any of the contract's items.

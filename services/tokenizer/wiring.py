@@ -14,7 +14,7 @@ from services.tokenizer.memo import KEY_BYTES, Memo
 from services.tokenizer.meter import Tally
 from services.tokenizer.servicer import TokenizerServicer
 from services.tokenizer.settings import TokenizerSettings
-from services.tokenizer.vocabulary import ReadRanks, VocabularyBroken
+from services.tokenizer.vocabulary import LoadFast, ReadRanks, Vocabularies, VocabularyBroken
 from services.tokenizer.workers import Workers
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TokenizerService"].full_name
@@ -24,15 +24,10 @@ async def build(
     settings: TokenizerSettings,
     outfit: Outfit,
     read_ranks: ReadRanks = vocabulary.read_packed_ranks,
+    load_fast: LoadFast = vocabulary.load_fast,
 ) -> Room:
     """The room. Raises VocabularyBroken: without its vocabularies the service does not start."""
-    part = outfit.health.part("vocabularies")
-    try:
-        vocabularies = await asyncio.to_thread(vocabulary.load, read_ranks)
-    except VocabularyBroken as error:
-        part.failed(str(error))
-        raise
-    part.ok()
+    vocabularies = await _load(outfit, read_ranks, load_fast)
     workers = Workers(settings.bulk_threads_max)
     memo: Memo[Tally] = Memo(settings.memo_entries_max, secrets.token_bytes(KEY_BYTES))
     servicer = TokenizerServicer(vocabularies, FixedRatios(), workers, memo)
@@ -42,3 +37,23 @@ async def build(
         errors=ERRORS,
         cleanups=[("count threads", workers.close)],
     )
+
+
+async def _load(outfit: Outfit, read_ranks: ReadRanks, load_fast: LoadFast) -> Vocabularies:
+    part, fast = outfit.health.part("vocabularies"), outfit.health.part("fast_count")
+    loop = asyncio.get_running_loop()
+
+    def on_panic() -> None:  # in a worker's thread
+        loop.call_soon_threadsafe(fast.degraded, "the fast engine gave up on a text")
+
+    try:
+        vocabularies = await asyncio.to_thread(vocabulary.load, read_ranks, load_fast, on_panic)
+    except VocabularyBroken as error:
+        part.failed(str(error))
+        raise
+    part.ok()
+    if vocabularies.fallback is None:
+        fast.ok()
+    else:
+        fast.degraded(f"tiktoken counts instead: {vocabularies.fallback}")
+    return vocabularies
