@@ -31,6 +31,7 @@ from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes, not_carried_out
 from gateway.saga.steps import Steps
+from gateway.saga.usage_reports import UsageReports
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
@@ -213,6 +214,7 @@ def _door(
                 fleet=fleet,
                 settings=settings,
                 outcomes=outcomes,
+                usage_reports=UsageReports(services, books, fleet),
                 new_id=new_id,
             ),
             caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),

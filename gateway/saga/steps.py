@@ -23,8 +23,10 @@ from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
+from gateway.saga.counted import counted_as
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
+from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
@@ -45,6 +47,7 @@ class Steps:
         fleet: Fleet,
         settings: GatewaySettings,
         outcomes: Outcomes,
+        usage_reports: UsageReports,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -52,6 +55,7 @@ class Steps:
         self._fleet = fleet
         self._settings = settings
         self._outcomes = outcomes
+        self._usage_reports = usage_reports
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
@@ -61,11 +65,13 @@ class Steps:
         request: whatever keeps it from answering is a miss.
         """
         finding = asyncio.ensure_future(self._look_up(ask))
+        counted = counted_as(self._fleet, self._stands_for(ask.model))
         try:
             ask.prepared = await self._services.prepare(
                 tokenizer_pb.PrepareItem(
                     traceparent=ask.traceparent,
-                    model=self._counted_as(ask.model),
+                    model=counted.model,
+                    encoding=counted.encoding,
                     prompt=ask.prompt,
                 ),
                 ask.deadline,
@@ -117,8 +123,8 @@ class Steps:
 
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
-        """The money for the dearest candidate, held while the block runs; at its end the router
-        hears how the calls ended."""
+        """The money for the dearest candidate, held while the block runs; at its end router
+        and tokenizer hear how the calls ended."""
         seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
         candidates = (ask.decision.chosen, *ask.decision.fallbacks)
         item = ledger_pb.ReserveItem(
@@ -136,6 +142,7 @@ class Steps:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
+                self._usage_reports.tell(ask, owned.attempts)
 
     async def _look_up(self, ask: Ask) -> cache_pb.Finding:
         if ask.cache_mode == pb.CACHE_MODE_OFF:
@@ -155,15 +162,6 @@ class Steps:
             finding.ClearField("answer")
             finding.outcome = cache_pb.OUTCOME_MISS
         return finding
-
-    def _counted_as(self, model: str) -> str:
-        """The name that tells the vocabulary."""
-        configured = self._configured(model)
-        if configured is None:
-            return model
-        if configured.priced_as is not None:
-            return configured.priced_as.partition("/")[2]
-        return configured.upstream_model or self._fleet.book.name_of(self._stands_for(model))
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
         count = ask.prepared.input

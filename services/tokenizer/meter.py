@@ -4,7 +4,14 @@ from collections.abc import Callable
 from typing import Final
 
 from services.tokenizer.engines.port import Checkpoint, no_checkpoint
-from services.tokenizer.estimate import Ratios, estimate
+from services.tokenizer.estimate import (
+    Fixes,
+    Ratios,
+    Script,
+    estimate,
+    prior_tokens,
+    script_weights,
+)
 from services.tokenizer.memo import Memo
 from services.tokenizer.models import Model
 from services.tokenizer.vocabulary import Vocabulary
@@ -14,27 +21,83 @@ BOUND_PERMILLE_MAX: Final = 100_000
 
 
 class Tally:
-    """A sum of token counts that knows how far it may be off."""
+    """A sum of token counts that knows how far it may be off and what it is made of.
 
-    __slots__ = ("_off", "estimated", "tokens")
+    `script_millis`: thousandths of o200k_base tokens of its texts, by script, before any ratio.
+    `media_tokens`: those of pictures and sound. `learned_calls`: how many calls the ratios in it
+    were learned from, 0 for none.
+    """
+
+    __slots__ = (
+        "_off",
+        "_plain_off",
+        "estimated",
+        "learned_calls",
+        "media_tokens",
+        "plain_tokens",
+        "scaled",
+        "script_millis",
+        "tokens",
+    )
 
     def __init__(self) -> None:
         self.tokens = 0
         self.estimated = False
+        self.scaled = False
+        self.learned_calls = 0
+        self.media_tokens = 0
+        # Of the chat format: neither text nor media.
+        self.plain_tokens = 0
+        self.script_millis = [0, 0, 0]
         self._off = 0  # in thousandths of a token
+        self._plain_off = 0  # of it, that of the chat format
 
     def add(self, tokens: int, bound_permille: int = 0) -> None:
-        """Adds a count; one with a bound above 0 is an estimate."""
-        self.tokens += tokens
-        if bound_permille:
-            self.estimated = True
-            self._off += tokens * bound_permille
+        """Adds what the chat format costs; a bound above 0 makes it an estimate."""
+        self.plain_tokens += tokens
+        self._plain_off += tokens * bound_permille
+        self._add(tokens, bound_permille)
+
+    def add_media(self, tokens: int, bound_permille: int) -> None:
+        """Adds a picture or sound."""
+        self.media_tokens += tokens
+        self._add(tokens, bound_permille)
+
+    def add_text(
+        self, tokens: int, bound_permille: int, raw_tokens: int, weights: dict[Script, int]
+    ) -> None:
+        """Adds a text that has `raw_tokens` in the vocabulary and its scripts' `weights`."""
+        total = sum(weights.values())
+        if total:
+            for place, weight in enumerate(weights.values()):
+                self.script_millis[place] += 1000 * raw_tokens * weight // total
+        self._add(tokens, bound_permille)
 
     def include(self, other: "Tally") -> None:
         """Adds another sum."""
         self.tokens += other.tokens
         self.estimated = self.estimated or other.estimated
+        self.scaled = self.scaled or other.scaled
+        self.learned_calls = max(self.learned_calls, other.learned_calls)
+        self.media_tokens += other.media_tokens
+        self.plain_tokens += other.plain_tokens
+        for place, millis in enumerate(other.script_millis):
+            self.script_millis[place] += millis
         self._off += other._off
+        self._plain_off += other._plain_off
+
+    def narrow(self, bound_permille: int) -> None:
+        """The chat format is known to be off by so much at most."""
+        off = min(self._plain_off, self.plain_tokens * bound_permille)
+        self._off += off - self._plain_off
+        self._plain_off = off
+
+    def correct(self, tokens: int) -> None:
+        """Makes it so many `tokens`, at least none, with the bound's share as it is."""
+        tokens = max(tokens, 0)
+        if self.tokens:
+            self._off = self._off * tokens // self.tokens
+        self.tokens = tokens
 
     @property
     def bound_permille(self) -> int:
@@ -43,11 +106,17 @@ class Tally:
             return 0
         return min(-(-self._off // self.tokens), BOUND_PERMILLE_MAX)
 
+    def _add(self, tokens: int, bound_permille: int) -> None:
+        self.tokens += tokens
+        if bound_permille:
+            self.estimated = True
+            self._off += tokens * bound_permille
+
 
 class Meter:
     """Counts texts as one model reads them. `checkpoint` may end a long count by raising.
 
-    A `memo` must not outlive the ratios: what it holds was scaled with them.
+    What a `memo` holds was scaled with ratios; those learned anew make it count again.
     """
 
     __slots__ = ("_checkpoint", "_kind", "_memo", "_ratios", "_vocabulary", "model")
@@ -65,12 +134,16 @@ class Meter:
         self._ratios = ratios
         self._checkpoint = checkpoint
         self._memo = memo
-        self._kind = f"{model.name}:{vocabulary.name}:{model.encoding}".encode()
+        self._kind = b""
 
     def text(self, text: str, tally: Tally, bound_permille: int = 0) -> None:
         """Adds the tokens of `text`. A bound says that the text is not what the model reads."""
-        tokens, bound = self.scaled(text, self.raw(text))
-        tally.add(tokens, max(bound, bound_permille))
+        raw_tokens, weights = self.raw(text), script_weights(text)
+        tokens, bound = self._scaled(weights, raw_tokens)
+        tally.add_text(tokens, max(bound, bound_permille), raw_tokens, weights)
+        if self.model.family is not None:
+            tally.scaled = True
+            tally.learned_calls = max(tally.learned_calls, self._ratios.calls(self.model.name))
 
     def remembered(self, content: bytes, measure: Callable[[Tally], None]) -> Tally:
         """What `measure` adds up to for `content`, which decides it; from the memo if it can.
@@ -81,6 +154,8 @@ class Meter:
             tally = Tally()
             measure(tally)
             return tally
+        if not self._kind:
+            self._kind = self._kind_of()
         digest = self._memo.digest(self._kind, content)
         known = self._memo.get(digest)
         if known is None:
@@ -95,10 +170,29 @@ class Meter:
 
     def scaled(self, text: str, raw_tokens: int) -> tuple[int, int]:
         """(tokens as the model reads `text`, error bound in permille; 0 when exact)."""
+        if self.model.family is None:
+            return raw_tokens, 0
+        return self._scaled(script_weights(text), raw_tokens)
+
+    def fixes(self) -> Fixes | None:
+        """What is learned of the model beside its ratios; None where there is nothing."""
+        if self.model.family is None or not self._ratios.calls(self.model.name):
+            return None
+        return self._ratios.fixes(self.model.name)
+
+    def prior_tokens(self, tally: Tally) -> int:
+        """What `tally` would come to by the family's own ratios."""
+        return prior_tokens(self.model.family, tally.script_millis) + tally.plain_tokens
+
+    def _scaled(self, weights: dict[Script, int], raw_tokens: int) -> tuple[int, int]:
         family = self.model.family
         if family is None:
             return raw_tokens, 0
-        return estimate(text, raw_tokens, self.model.name, family, self._ratios)
+        return estimate(weights, raw_tokens, self.model.name, family, self._ratios)
+
+    def _kind_of(self) -> bytes:
+        generation = self._ratios.generation(self.model.name)
+        return f"{self.model.name}:{self.model.encoding}:{generation}".encode()
 
     def word(self, word: str, tally: Tally) -> None:
         """Adds the tokens of one of a few fixed words."""

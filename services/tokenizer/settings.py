@@ -1,5 +1,6 @@
 """What the tokenizer can be told."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -15,3 +16,7 @@ class TokenizerSettings(ServiceSettings):
 
     memo_entries_max: Annotated[int, Field(ge=1, le=10**7)] = 50_000
     """Messages whose counts are remembered, by a keyed hash; 1,000 take about 0.3 MB."""
+
+    ratios_dir: Path | None = None
+    """Folder of what was learned about models without a public vocabulary: numbers by model. One
+    tokenizer process a folder. Default: as long as it runs."""

@@ -8,8 +8,11 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
 
 from chassis.server import Outfit, Room
 from services.tokenizer import vocabulary
+from services.tokenizer.engines.fast import load_fast
 from services.tokenizer.errors import ERRORS
-from services.tokenizer.estimate import FixedRatios
+from services.tokenizer.learn.keeper import Keeper
+from services.tokenizer.learn.learned import LearnedRatios
+from services.tokenizer.learn.store_file import RatioStore
 from services.tokenizer.memo import KEY_BYTES, Memo
 from services.tokenizer.meter import Tally
 from services.tokenizer.servicer import TokenizerServicer
@@ -24,18 +27,22 @@ async def build(
     settings: TokenizerSettings,
     outfit: Outfit,
     read_ranks: ReadRanks = vocabulary.read_packed_ranks,
-    load_fast: LoadFast = vocabulary.load_fast,
+    load_fast: LoadFast = load_fast,
 ) -> Room:
     """The room. Raises VocabularyBroken: without its vocabularies the service does not start."""
     vocabularies = await _load(outfit, read_ranks, load_fast)
     workers = Workers(settings.bulk_threads_max)
     memo: Memo[Tally] = Memo(settings.memo_entries_max, secrets.token_bytes(KEY_BYTES))
-    servicer = TokenizerServicer(vocabularies, FixedRatios(), workers, memo)
+    ratios = LearnedRatios()
+    store = RatioStore(settings.ratios_dir) if settings.ratios_dir is not None else None
+    keeper = Keeper(ratios, store, outfit.health.part("learned_ratios"))
+    await keeper.open()
+    servicer = TokenizerServicer(vocabularies, ratios, workers, memo, keeper)
     return Room(
         servicers=[(pb_grpc.add_TokenizerServiceServicer_to_server, servicer)],
         service_names=[SERVICE_NAME],
         errors=ERRORS,
-        cleanups=[("count threads", workers.close)],
+        cleanups=[("learned ratios", keeper.close), ("count threads", workers.close)],
     )
 
 

@@ -20,6 +20,7 @@ from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.steps import Steps
+from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
@@ -84,6 +85,7 @@ class House:
                     fleet=fleet,
                     settings=settings,
                     outcomes=Outcomes(self.services, self.books, fleet.config.routing),
+                    usage_reports=UsageReports(self.services, self.books, fleet),
                     new_id=new_id,
                 ),
                 caller=caller,

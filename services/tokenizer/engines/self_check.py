@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from services.tokenizer.engines.port import Engine, EncoderPanicked
+from services.tokenizer.engines.port import EncoderPanicked, Engine
 from services.tokenizer.safe_cuts import BLANKS
 
 # Any number will do as long as it stays the same.
@@ -33,11 +33,13 @@ _SENTENCES: Final = (
     "ამანათი არ მოვიდა ᲐᲑ. Ծանրոցը չի հասել։ ፓኬጁ አልደረሰም። ᏣᎳᎩ ꮳꮃꭹ ᠮᠣᠩᠭᠣᠯ བོད་སྐད",
     "👍🏽🎉😀👨‍👩‍👧‍👦🏳️‍🌈🇩🇪🇺🇳1️⃣#️⃣☠️❤️‍🔥🧑🏿‍🚀👩🏻‍❤️‍💋‍👨🏼 :-) ¯\\_(ツ)_/¯",
     "def f(x: int) -> int:\n    return x**2 if x != 0 else -1  # ok\n\n\nclass A(B):\n\tpass\r\n",
-    "for (let i=0;i<n;++i){a[i]+=b?.c??\"d\";}// TODO\n#include <stdio.h>\nSELECT * FROM t WHERE a='b';",
+    'for (let i=0;i<n;++i){a[i]+=b?.c??"d";}// TODO\n#include <stdio.h>',
+    "SELECT * FROM t WHERE a='b' AND c<>d;",
     '{"id":"9f8b1c2d-0a3e","n":[1,2.50,-3e10,null,true],"s":"a\\u00e9\\n","nested":{"k":{}}}',
     "https://example.com/a/b?c=d&e=%20f#g user.name+tag@example.co.uk C:\\Temp\\x.txt ../../etc/",
     "TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5 0xdeadbeef 1234567890123 3.14159 1,000,000 ½²³Ⅷ①",
-    "# Title\n\n- item\n* item\n\n| a | b |\n|---|---|\n\n```py\nx = 1\n```\n\n> quote\n\n---\n\n***bold***",
+    "# Title\n\n- item\n* item\n\n| a | b |\n|---|---|\n\n```py\nx = 1\n```\n\n> quote\n\n---",
+    "***bold*** _it_ ~~no~~ [a](b)  \n1. x\n   - y",
     "<|endoftext|><|endofprompt|><|fim_prefix|> a<|fim_middle|>b <|fim_suffix|><|im_start|>user",
     "<|start|>system<|message|>x<|end|><|return|><|call|><|channel|><|constrain|><|reserved_200000|>",
     "!!!??? ... ——— ---- ==== //// \\\\\\\\ \"\"\" ''' ((([[[{{{ }}}]]])))!\n\n/x ,\n,a;\n;",
