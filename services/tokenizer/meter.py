@@ -86,6 +86,12 @@ class Tally:
         self._off += other._off
         self._plain_off += other._plain_off
 
+    def doubt(self, tokens: int) -> None:
+        """The sum may be off by so many tokens more; with any it is an estimate."""
+        if tokens:
+            self.estimated = True
+            self._off += tokens * 1000
+
     def narrow(self, bound_permille: int) -> None:
         """The chat format is known to be off by so much at most."""
         off = min(self._plain_off, self.plain_tokens * bound_permille)

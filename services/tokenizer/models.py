@@ -122,7 +122,7 @@ def model_of(name: str, encoding: str = "") -> Model:
         f"{base}@{encoding}" if encoding else base,
         told,
         None,
-        _CHAT_BY_ENCODING[told],
+        rules.OPENAI_GPT_5 if base.startswith("gpt-5") else _CHAT_BY_ENCODING[told],
         pictures.openai_rule(base),
         _AUDIO_TOKENS_PER_SECOND,
     )

@@ -62,6 +62,7 @@ def prepare(prompt: chat.Prompt, meter: Meter) -> Segments:
     if not any(message.role in _INSTRUCTIONS for message in prompt.messages):
         overhead += rules.preamble_without_system_tokens
     segments.overhead.add(overhead, rules.bound_permille)
+    segments.overhead.doubt(rules.noise_tokens)
     return segments
 
 
