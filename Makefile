@@ -8,7 +8,7 @@ UPSTREAM ?= local
 DATA ?=
 ESCALATION ?=
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context bench-count clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-router: setup ## measure the router's choices on the outcomes in DATA (and
 
 bench-context: setup ## replay the conversations in DATA through every context policy
 	$(BIN)/python -m bench.context --data $(DATA)
+
+bench-count: setup ## measure counting: engine, hostile texts, service (and the memo on DATA)
+	$(BIN)/python -m bench.count $(if $(DATA),--data $(DATA))
 
 lock: .venv/.ready ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock

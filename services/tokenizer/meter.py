@@ -23,7 +23,7 @@ BOUND_PERMILLE_MAX: Final = 100_000
 class Tally:
     """A sum of token counts that knows how far it may be off and what it is made of.
 
-    `script_millis`: thousandths of o200k_base tokens of its texts, by script, before any ratio.
+    `..._millis`: thousandths of o200k_base tokens of its texts, by script, before any ratio.
     `media_tokens`: those of pictures and sound. `learned_calls`: how many calls the ratios in it
     were learned from, 0 for none.
     """
@@ -31,12 +31,14 @@ class Tally:
     __slots__ = (
         "_off",
         "_plain_off",
+        "cjk_millis",
         "estimated",
+        "latin_millis",
         "learned_calls",
         "media_tokens",
+        "other_millis",
         "plain_tokens",
         "scaled",
-        "script_millis",
         "tokens",
     )
 
@@ -48,7 +50,7 @@ class Tally:
         self.media_tokens = 0
         # Of the chat format: neither text nor media.
         self.plain_tokens = 0
-        self.script_millis = [0, 0, 0]
+        self.latin_millis = self.cjk_millis = self.other_millis = 0
         self._off = 0  # in thousandths of a token
         self._plain_off = 0  # of it, that of the chat format
 
@@ -67,10 +69,14 @@ class Tally:
         self, tokens: int, bound_permille: int, raw_tokens: int, weights: dict[Script, int]
     ) -> None:
         """Adds a text that has `raw_tokens` in the vocabulary and its scripts' `weights`."""
-        total = sum(weights.values())
-        if total:
-            for place, weight in enumerate(weights.values()):
-                self.script_millis[place] += 1000 * raw_tokens * weight // total
+        if len(weights) == 1:
+            self.latin_millis += 1000 * raw_tokens
+        elif total := sum(weights.values()):
+            cjk = 1000 * raw_tokens * weights[Script.CJK] // total
+            other = 1000 * raw_tokens * weights[Script.OTHER] // total
+            self.latin_millis += 1000 * raw_tokens - cjk - other
+            self.cjk_millis += cjk
+            self.other_millis += other
         self._add(tokens, bound_permille)
 
     def include(self, other: "Tally") -> None:
@@ -81,10 +87,16 @@ class Tally:
         self.learned_calls = max(self.learned_calls, other.learned_calls)
         self.media_tokens += other.media_tokens
         self.plain_tokens += other.plain_tokens
-        for place, millis in enumerate(other.script_millis):
-            self.script_millis[place] += millis
+        self.latin_millis += other.latin_millis
+        self.cjk_millis += other.cjk_millis
+        self.other_millis += other.other_millis
         self._off += other._off
         self._plain_off += other._plain_off
+
+    @property
+    def script_millis(self) -> tuple[int, int, int]:
+        """The same of all scripts, in the order of Script."""
+        return self.latin_millis, self.cjk_millis, self.other_millis
 
     def doubt(self, tokens: int) -> None:
         """The sum may be off by so many tokens more; with any it is an estimate."""
@@ -140,7 +152,8 @@ class Meter:
         self._ratios = ratios
         self._checkpoint = checkpoint
         self._memo = memo
-        self._kind = b""
+        generation = ratios.generation(model.name)
+        self._kind = f"{model.name}:{model.encoding}:{generation}".encode()
 
     def text(self, text: str, tally: Tally, bound_permille: int = 0) -> None:
         """Adds the tokens of `text`. A bound says that the text is not what the model reads."""
@@ -160,8 +173,6 @@ class Meter:
             tally = Tally()
             measure(tally)
             return tally
-        if not self._kind:
-            self._kind = self._kind_of()
         digest = self._memo.digest(self._kind, content)
         known = self._memo.get(digest)
         if known is None:
@@ -195,10 +206,6 @@ class Meter:
         if family is None:
             return raw_tokens, 0
         return estimate(weights, raw_tokens, self.model.name, family, self._ratios)
-
-    def _kind_of(self) -> bytes:
-        generation = self._ratios.generation(self.model.name)
-        return f"{self.model.name}:{self.model.encoding}:{generation}".encode()
 
     def word(self, word: str, tally: Tally) -> None:
         """Adds the tokens of one of a few fixed words."""

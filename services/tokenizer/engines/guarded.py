@@ -10,7 +10,7 @@ class GuardedEngine:
 
     def __init__(self, fast: Engine, reference: Engine, on_panic: Callable[[], None]) -> None:
         self._fast = fast
-        self._reference = reference
+        self.reference = reference
         self._on_panic = on_panic
 
     def count(self, text: str, checkpoint: Checkpoint = no_checkpoint) -> int:
@@ -19,4 +19,4 @@ class GuardedEngine:
             return self._fast.count(text, checkpoint)
         except EncoderPanicked:
             self._on_panic()
-            return self._reference.count(text, checkpoint)
+            return self.reference.count(text, checkpoint)

@@ -23,7 +23,8 @@ class TiktokenEngine:
         self, name: str, pattern: str, ranks: Mapping[bytes, int], specials: Mapping[str, int]
     ) -> None:
         """`ranks` are the vocabulary's tokens by bytes."""
-        self._encoding = tiktoken.Encoding(
+        # tiktoken's own object.
+        self.encoding = tiktoken.Encoding(
             name, pat_str=pattern, mergeable_ranks=dict(ranks), special_tokens=dict(specials)
         )
         # Every token that can arise inside a blank run, and a pattern that takes the run whole:
@@ -55,10 +56,10 @@ class TiktokenEngine:
                 if text[run_end] in "\r\n":
                     continue  # part of the line end, which both patterns take in one step
                 run_end -= 1  # noqa: PLW2901  # the last blank belongs to what follows
-            tokens += _tokens(self._encoding, text[start:run_start])
+            tokens += _tokens(self.encoding, text[start:run_start])
             tokens += _tokens(self._blank_encoding, text[run_start:run_end])
             start = run_end
-        return tokens + _tokens(self._encoding, text[start:end])
+        return tokens + _tokens(self.encoding, text[start:end])
 
 
 def _tokens(encoding: tiktoken.Encoding, text: str) -> int:

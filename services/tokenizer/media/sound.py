@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.tokenizer.media.sound_length import mp3_length, wav_length
+from services.tokenizer.media.sound_length import Length, mp3_length, wav_length
 
 # How the vendors cut silence and round is not published.
 KNOWN_BOUND_PERMILLE: Final = 200
@@ -17,9 +17,6 @@ def sound_tokens(data: bytes, kind: str, tokens_per_second: int) -> tuple[int, i
     A file that does not tell its length is taken for speech at a usual bit rate.
     """
     length = wav_length(data) if kind == "wav" else mp3_length(data)
-    bound = KNOWN_BOUND_PERMILLE
-    if length is None:
-        length = len(data), UNKNOWN_BYTES_PER_SECOND.get(kind, UNKNOWN_BYTES_PER_SECOND["mp3"])
-        bound = UNKNOWN_BOUND_PERMILLE
-    amount, a_second = length
+    bound = UNKNOWN_BOUND_PERMILLE if length is None else KNOWN_BOUND_PERMILLE
+    amount, a_second = length or Length(len(data), UNKNOWN_BYTES_PER_SECOND[kind])
     return -(-amount * tokens_per_second // a_second), bound

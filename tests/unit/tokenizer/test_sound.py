@@ -40,7 +40,9 @@ def test_the_published_minute(vendor: int, tokens: int) -> None:
     assert sound_tokens(mp3(60, 128), "mp3", vendor)[0] == pytest.approx(tokens, abs=1)
 
 
-@pytest.mark.parametrize(("model", "tokens"), [("gpt-4o-audio-preview", 600), ("gemini-3-pro", 1920)])
+@pytest.mark.parametrize(
+    ("model", "tokens"), [("gpt-4o-audio-preview", 600), ("gemini-3-pro", 1920)]
+)
 def test_a_prompts_sound_counts_by_its_models_rate(
     meter_for: Callable[[str], Meter], model: str, tokens: int
 ) -> None:
