@@ -4,6 +4,7 @@ from google.rpc import status_pb2
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 
 from services.tokenizer.errors import truncation_invalid
+from services.tokenizer.estimate import unscaled
 from services.tokenizer.learn.pair import Verdict
 from services.tokenizer.meter import Tally
 from services.tokenizer.models import Model
@@ -47,7 +48,7 @@ def count_of(model: Model, tally: Tally) -> pb.TokenCount:
     )
 
 
-def parts_of(segments: Segments) -> pb.CountParts:
+def parts_of(model: Model, segments: Segments) -> pb.CountParts:
     """What a prompt's count was made of, before any ratio."""
     texts = (segments.system, segments.history, segments.new, segments.overhead)
     latin, cjk, other = (
@@ -58,7 +59,8 @@ def parts_of(segments: Segments) -> pb.CountParts:
         latin_tokens=latin,
         cjk_tokens=cjk,
         other_tokens=other,
-        tools_tokens=(sum(tools.script_millis) + 500) // 1000 + tools.plain_tokens,
+        tools_tokens=(sum(tools.script_millis) + 500) // 1000
+        + unscaled(model.family, tools.plain_tokens),
         overhead_tokens=sum(tally.plain_tokens for tally in texts),
         media_tokens=sum(tally.media_tokens for tally in texts),
     )
@@ -75,7 +77,7 @@ def prepared_of(model: Model, segments: Segments) -> pb.Prepared:
             new_tokens=segments.new.tokens,
             overhead_tokens=segments.overhead.tokens,
         ),
-        parts=None if model.encoding == CL100K else parts_of(segments),
+        parts=None if model.encoding == CL100K else parts_of(model, segments),
     )
 
 

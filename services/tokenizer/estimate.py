@@ -48,12 +48,13 @@ class Ratio:
 @dataclass(frozen=True, slots=True)
 class Fixes:
     """What is learned beside the ratios: factors for tools and the chat format, tokens that every
-    prompt has on top, all per thousand; and how far off the chat format may be now."""
+    prompt has on top, all per thousand; and how far off tools and chat format may be now."""
 
     tools_permille: int = 1000
     overhead_permille: int = 1000
     extra_millis: int = 0
     overhead_bound_permille: int = 1000
+    tools_bound_permille: int = 1000
 
 
 class Ratios(Protocol):
@@ -103,6 +104,14 @@ def prior_tokens(family: Family | None, script_millis: Sequence[int]) -> int:
         millis * ratio.permille for millis, ratio in zip(script_millis, row, strict=True)
     )
     return (millionths + 500_000) // 1_000_000
+
+
+def unscaled(family: Family | None, tokens: int) -> int:
+    """The o200k_base tokens of Latin text that the table makes `tokens` of, rounded half up."""
+    if family is None:
+        return tokens
+    permille = _TABLE[family][0].permille
+    return (tokens * 1000 + permille // 2) // permille
 
 
 class FixedRatios:

@@ -110,12 +110,11 @@ class Tally:
         self._off += off - self._plain_off
         self._plain_off = off
 
-    def correct(self, tokens: int) -> None:
-        """Makes it so many `tokens`, at least none, with the bound's share as it is."""
-        tokens = max(tokens, 0)
-        if self.tokens:
-            self._off = self._off * tokens // self.tokens
-        self.tokens = tokens
+    def correct(self, tokens: int, bound_permille_max: int = BOUND_PERMILLE_MAX) -> None:
+        """Makes it so many `tokens`, at least none, with the bound's share as it is, or smaller."""
+        bound = min(self.bound_permille, bound_permille_max)
+        self.tokens = max(tokens, 0)
+        self._off = self.tokens * bound
 
     @property
     def bound_permille(self) -> int:

@@ -17,7 +17,8 @@ def correct(segments: Segments, meter: Meter) -> Segments:
     for each in said:
         each.narrow(fixes.overhead_bound_permille)
     if tools.tokens:
-        tools.correct((meter.prior_tokens(tools) * fixes.tools_permille + 500) // 1000)
+        learned = (meter.prior_tokens(tools) * fixes.tools_permille + 500) // 1000
+        tools.correct(learned, fixes.tools_bound_permille)
     plain = sum(each.plain_tokens for each in said)
     more = plain * (fixes.overhead_permille - 1000) + fixes.extra_millis
     overhead.correct(overhead.tokens + (more + 500) // 1000)

@@ -225,6 +225,9 @@ def _use(known: _Known, family: Family, found: Fit, calls: int) -> None:
         overhead_permille=round(found.factors[4] * 1000),
         extra_millis=round(found.factors[TERMS - 1] * 1000),
         overhead_bound_permille=round(2000 * found.deviations[4] / found.factors[4]),
+        tools_bound_permille=round(
+            1000 * (found.spread + 2 * found.deviations[3] / found.factors[3])
+        ),
     )
     known.news = 0
     known.calls = calls

@@ -91,13 +91,17 @@ async def test_a_failed_call_teaches_nothing(house: House) -> None:
     assert len(await reports(house)) == 1
 
 
-async def test_a_tokenizer_that_does_not_listen_fails_nobody(house: House) -> None:
-    """A report that is lost is lost; the answer and the books are as they were."""
+async def test_a_tokenizer_that_does_not_listen_fails_nobody(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A report that is lost is lost; the answer and the books are as they were, and no log line
+    calls for anybody's attention."""
     house.services.fail["report_usage"] = ConnectionError()
     response = await house.complete(model="cheap")
     await reports(house)
     assert response.choices
     assert len(house.services.asked["settle"]) == 1
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

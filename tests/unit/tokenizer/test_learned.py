@@ -3,11 +3,18 @@ import statistics
 from collections.abc import Callable, Sequence
 
 import pytest
+from spendgate.chat.v1 import chat_pb2 as chat
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 
-from services.tokenizer.estimate import FixedRatios, Script
+from services.tokenizer.convert import counted_of, prepared_of
+from services.tokenizer.estimate import FixedRatios, Ratios, Script
+from services.tokenizer.learn.correct import correct
 from services.tokenizer.learn.learned import MODELS_MAX, PAIRS_MAX, LearnedRatios
 from services.tokenizer.learn.pair import Verdict
+from services.tokenizer.meter import Meter
 from services.tokenizer.models import Model, model_of
+from services.tokenizer.prepare import prepare
+from services.tokenizer.vocabulary import Vocabularies
 
 CLAUDE = model_of("claude-sonnet-4-6")
 TABLE = FixedRatios()
@@ -209,3 +216,38 @@ def test_ratios_that_hardly_move_stay() -> None:
     before = ratios.generation(CLAUDE.name)
     calls.run(150, 1.3)
     assert 0 < ratios.generation(CLAUDE.name) - before <= 8
+
+
+def test_what_is_learned_of_tools_and_format_is_in_a_prompts_count(
+    vocabularies: Vocabularies,
+) -> None:
+    """A vendor with dearer tools and a hidden preamble: the count is right as a whole, its
+    segments sum, and with tools the bound is narrower than the table's."""
+    tool = chat.Tool(name="find_order", description="Finds an order by its number. " * 10)
+    chance = random.Random(2)
+
+    def prompt() -> chat.Prompt:
+        said = "Where is my parcel, and when will it come? " * chance.randint(1, 30)
+        message = chat.Message(role=chat.ROLE_USER, content=said)
+        return chat.Prompt(messages=[message], tools=[tool] * chance.choice([0, 1, 3]))
+
+    def counted(asked: chat.Prompt, ratios: Ratios) -> pb.Prepared:
+        meter = Meter(CLAUDE, vocabularies[CLAUDE.encoding], ratios)
+        return prepared_of(CLAUDE, correct(prepare(asked, meter), meter))
+
+    def true_tokens(before: pb.Prepared) -> int:
+        return before.input.tokens + before.segments.tools_tokens // 2 + 60
+
+    ratios = LearnedRatios()
+    for number in range(60):
+        before = counted(prompt(), TABLE)
+        ratios.take(CLAUDE, str(number), counted_of(before.parts), true_tokens(before))
+        ratios.refit()
+    for _ in range(20):
+        asked = prompt()
+        before, after = counted(asked, TABLE), counted(asked, ratios)
+        assert after.input.tokens == pytest.approx(true_tokens(before), rel=0.02)
+        assert after.input.tokens == sum(value for _, value in after.segments.ListFields())
+        if asked.tools:
+            assert after.input.error_bound_permille < before.input.error_bound_permille
+        assert after.parts == before.parts

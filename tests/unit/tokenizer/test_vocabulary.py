@@ -31,9 +31,11 @@ def vocabularies(request: pytest.FixtureRequest) -> Vocabularies:
     def missing(_: str) -> Any:
         raise ModuleNotFoundError("No module named 'toktok'")
 
-    if request.param == "fast":
-        return vocabulary.load()
-    return vocabulary.load(load_fast=missing)
+    if request.param == "tiktoken":
+        return vocabulary.load(load_fast=missing)
+    loaded = vocabulary.load()
+    assert loaded.fallback is None
+    return loaded
 
 
 @pytest.fixture(scope="session")
