@@ -38,6 +38,7 @@ from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
 from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
+from gateway.saga.usage_reports import UsageReports
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
@@ -216,6 +217,7 @@ def _door(
         fleet=fleet,
         settings=settings,
         outcomes=outcomes,
+        usage_reports=UsageReports(services, books, fleet),
         sessions=Sessions(),
         budget_use=BudgetUse(services),
         shaping=Shaping(fleet, now),

@@ -25,11 +25,13 @@ from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
+from gateway.saga.counted import counted_as
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
 from gateway.saga.summary import Cost
+from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
@@ -55,6 +57,7 @@ class Steps:
         sessions: Sessions,
         budget_use: BudgetUse,
         shaping: Shaping,
+        usage_reports: UsageReports,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -65,6 +68,7 @@ class Steps:
         self._sessions = sessions
         self._budget_use = budget_use
         self._shaping = shaping
+        self._usage_reports = usage_reports
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
@@ -74,11 +78,12 @@ class Steps:
         request: whatever keeps it from answering is a miss.
         """
         finding = asyncio.ensure_future(self._look_up(ask))
+        ask.counted_as = counted_as(self._fleet, self._stands_for(ask.model))
         try:
-            ask.counted_as = self._counted_as(ask.model)
             item = tokenizer_pb.PrepareItem(
                 traceparent=ask.traceparent,
-                model=ask.counted_as,
+                model=ask.counted_as.model,
+                encoding=ask.counted_as.encoding,
                 prompt=ask.prompt,
             )
             self._shaping.add_to(item, ask, self._stands_for(ask.model))
@@ -141,7 +146,7 @@ class Steps:
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
         """The money for the dearest candidate, or for all of a plan's, held while the block runs;
-        at its end the router hears how the calls ended."""
+        at its end router and tokenizer hear how the calls ended."""
         planned = [step.candidate for step in ask.decision.plan.steps]
         candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
         item = self.reservation(ask, candidates)
@@ -151,6 +156,7 @@ class Steps:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
+                self._usage_reports.tell(ask, owned.attempts)
 
     def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
         """A request was answered and charged: what later ones of its caller are routed by."""
@@ -194,15 +200,6 @@ class Steps:
             finding.ClearField("answer")
             finding.outcome = cache_pb.OUTCOME_MISS
         return finding
-
-    def _counted_as(self, model: str) -> str:
-        """The name that tells the vocabulary."""
-        configured = self._configured(model)
-        if configured is None:
-            return model
-        if configured.priced_as is not None:
-            return configured.priced_as.partition("/")[2]
-        return configured.upstream_model or self._fleet.book.name_of(self._stands_for(model))
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
         count = ask.prepared.input
