@@ -11,6 +11,7 @@ from cli.eval_context import load
 from services.tokenizer.context.known import Conversations
 from services.tokenizer.estimate import FixedRatios
 from services.tokenizer.memo import KEY_BYTES, Memo
+from services.tokenizer.messages import message_tally
 from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
 from services.tokenizer.prepare import prepare
@@ -34,7 +35,9 @@ def conversations(path: Path, vocabularies: Vocabularies) -> list[dict[str, Any]
 
     def talks_known() -> None:
         known = Conversations(ENTRIES_MAX, secrets.token_bytes(KEY_BYTES))
-        _count(prompts, _meter(vocabularies, _memo()), known)
+        meter = _meter(vocabularies, _memo())
+        for prompt in prompts:
+            prepare(prompt, meter, known=known)
 
     def remembered() -> None:
         _count(prompts, _meter(vocabularies, _memo()))
@@ -49,7 +52,7 @@ def conversations(path: Path, vocabularies: Vocabularies) -> list[dict[str, Any]
     without = best_us(lambda: _count(prompts, _meter(vocabularies, None)), REPEATS) / 1000
     tiktoken = best_us(whole, REPEATS) / 1000
     rows = (
-        ("known conversations", with_known),
+        ("Prepare, conversation known", with_known),
         ("memo", with_memo),
         ("no memo", without),
         ("tiktoken, no memo", tiktoken),
@@ -68,6 +71,8 @@ def _meter(vocabularies: Vocabularies, memo: Memo[Tally] | None) -> Meter:
     return Meter(model_of(MODEL), vocabularies[O200K], FixedRatios(), memo=memo)
 
 
-def _count(prompts: list[chat.Prompt], meter: Meter, known: Conversations | None = None) -> None:
+def _count(prompts: list[chat.Prompt], meter: Meter) -> None:
     for prompt in prompts:
-        prepare(prompt, meter, known=known)
+        total = Tally()
+        for message in prompt.messages:
+            total.include(message_tally(message, meter))

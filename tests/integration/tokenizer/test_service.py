@@ -279,7 +279,7 @@ def test_the_process_refuses_a_wrong_vocabulary(tmp_path: Path) -> None:
     (data.parent / "__init__.py").touch()
     for name in ("o200k_base", "cl100k_base"):
         (data / f"{name}.tiktoken.gz").write_bytes(gzip.compress(b"YQ== 0\n"))
-    process = start(PYTHONPATH=str(tmp_path))
+    process = start(PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path[1:]]))
     _, said = process.communicate(timeout=60)
     assert process.returncode == 78
     assert "tokenizer: vocabulary o200k_base: its sha256 is" in said.splitlines()[-1]
