@@ -44,7 +44,7 @@ async def test_one_request_one_trace_one_cost(house, tenant):
     for span in spans:
         if span is not root:
             assert by_id[span.parent_id].service == "spendgate-gateway", span
-    assert 6 <= len(spans) <= 8
+    assert 6 <= len(spans) <= 9  # what the cache, the ledger and the tokenizer hear may come later
     (entry,) = await house.entries(tenant, summary.request_id)
     assert entry.cost_nanos == summary.cost_nanos
     assert root.attributes[names.COST_NANO_USD] == entry.cost_nanos
