@@ -124,19 +124,17 @@ async def test_every_answer_of_a_plan_teaches(source: int) -> None:
     assert len({item.request_id for item in found}) == 1
 
 
-@pytest.mark.parametrize(("writer", "told"), [("", {"cheap"}), ("dear", {"dear"})])
-async def test_a_prompt_that_a_model_summed_up_is_not_reported(
-    house: House, writer: str, told: set[str]
-) -> None:
+@pytest.mark.parametrize("writer", ["", "dear"])
+async def test_a_prompt_that_a_model_summed_up_is_not_reported(house: House, writer: str) -> None:
     """Reported is what was sent: the parts know the tokenizer's own summary, not a model's. The
     call for the summary is one like any other."""
     house.services.edits = tokenizer_pb.Edits(cut_from_message=1, memory="before", memory_tokens=2)
     house.provider.script = []
-    if writer:
-        house.services.models = [writer]
     context = pb.ContextOptions(policy=pb.CONTEXT_POLICY_SUMMARY, summary_model=writer)
-    await house.complete(model="cheap", context=context)
-    assert {item.model for item in await reports(house)} == told
+    response = await house.complete(model="cheap", context=context)
+    (item,) = await reports(house)
+    assert len(house.provider.calls) == (2 if writer else 1)
+    assert (item.request_id == response.summary.request_id) is not bool(writer)
 
 
 @pytest.mark.parametrize(
