@@ -143,9 +143,7 @@ class Answers:
         attempt's span ended."""
         choices, entry, candidate = list(taken.given.choices), taken.entry, taken.attempt.candidate
         del entry.counterfactuals[:]
-        entry.counterfactuals.extend(
-            attempts.routing(ask, candidate.model, ask.decision.baseline_model, entry.usage)
-        )
+        entry.counterfactuals.extend(attempts.chain(ask, candidate.model, entry.usage))
         self._keep(ask, choices, taken.attempt, entry.usage)
         cost = await self.charge(hold, [*tried, taken])
         outcome = Outcome(

@@ -21,17 +21,7 @@ def answered(
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
     extra: bool = False,
 ) -> entry_pb2.Attempt:
-    """A provider call that used tokens. A shorter prompt saved what the whole one would have cost
-    more; routing what the baseline model would have cost more for that, where the router chose.
-    `extra`: its answer is not taken, and without routing it would not have been made: routing cost
-    what it cost."""
-    shorter = compression_step(ask, candidate.model, usage)
-    whole = usage if shorter is None else shorter.usage
-    steps = (
-        [not_made(candidate.model)]
-        if extra
-        else routing(ask, candidate.model, ask.decision.baseline_model, whole)
-    )
+    """A provider call that used tokens."""
     return entry_pb2.Attempt(
         entry_id=entry_id,
         kind=entry_pb2.ENTRY_KIND_CALL,
@@ -42,7 +32,7 @@ def answered(
         provider=candidate.provider,
         usage=usage,
         usage_source=source,
-        counterfactuals=[*([] if shorter is None else [shorter]), *steps],
+        counterfactuals=chain(ask, candidate.model, usage, extra=extra),
         latency_ms=ask.latency_ms(),
         first_token_ms=ask.first_token_ms,
         trace_id=ask.trace_id,
@@ -96,6 +86,21 @@ def served(
         latency_ms=ask.latency_ms(),
         trace_id=ask.trace_id,
     )
+
+
+def chain(
+    ask: Ask, model: str, usage: chat_pb2.TokenUsage, *, extra: bool = False
+) -> Sequence[entry_pb2.Counterfactual]:
+    """Steps back from a call. A shorter prompt saved what the whole one would have cost more;
+    routing what the baseline model would have cost more for that, where the router chose.
+
+    `extra`: its answer is not taken, and without routing it would not have been made: routing cost
+    what it cost.
+    """
+    shorter = compression_step(ask, model, usage)
+    whole = usage if shorter is None else shorter.usage
+    routed = [not_made(model)] if extra else routing(ask, model, ask.decision.baseline_model, whole)
+    return [*([] if shorter is None else [shorter]), *routed]
 
 
 def not_made(model: str) -> entry_pb2.Counterfactual:
