@@ -12,7 +12,7 @@ ESCALATION ?=
 ENTRIES ?= 10000
 SERVICE ?= gateway
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context bench-cache ledger-revision bench-ledger k8s image clean
+.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-router: setup ## measure the router's choices on the outcomes in DATA (and
 
 bench-context: setup ## replay the conversations in DATA through every context policy
 	$(BIN)/python -m bench.context --data $(DATA)
+
+bench-count: setup ## measure counting: engine, hostile texts, service (and the memo on DATA)
+	$(BIN)/python -m bench.count $(if $(DATA),--data $(DATA))
 
 ledger-revision: setup ## write the next revision of the ledger's tables; say what for in MESSAGE
 	$(BIN)/python -m tests.revise "$(MESSAGE)"

@@ -19,7 +19,6 @@ class Fact(BaseModel):
     capabilities: frozenset[Capability]
     context_window_tokens: int | None = None
     output_tokens_max: int | None = None
-    encoding: str | None = None
     checked: date
     source: str
 

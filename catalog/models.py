@@ -23,7 +23,6 @@ class ModelCard:
     context_window_tokens: int | None
     output_tokens_max: int | None
     output_tokens_default: int
-    encoding: str | None
     aliases: tuple[str, ...]
     routable: bool
     fallbacks: tuple[str, ...]
@@ -83,7 +82,6 @@ def _card(config: FleetConfig, name: str, model: ModelConfig, book: PriceBook) -
         context_window_tokens=window,
         output_tokens_max=output_max,
         output_tokens_default=min(default, output_max or default),
-        encoding=model.encoding or (fact.encoding if fact else None),
         aliases=tuple(model.aliases),
         routable=model.routable,
         fallbacks=tuple(model.fallbacks),

@@ -39,6 +39,7 @@ __all__ = [
     "Complexity",
     "CompressionLevel",
     "ContextChoice",
+    "Encoding",
     "FleetConfig",
     "LongContextConfig",
     "ModelConfig",
@@ -63,6 +64,23 @@ class Capability(StrEnum):
     AUDIO = "audio"
     JSON_SCHEMA = "json_schema"
     REASONING = "reasoning"
+
+
+class Encoding(StrEnum):
+    """What a model reads with: a vocabulary, whose counts are exact, or a family of models that
+    share a tokenizer, whose counts are estimates. The tokenizer knows the same names."""
+
+    O200K_BASE = "o200k_base"
+    CL100K_BASE = "cl100k_base"
+    O200K_HARMONY = "o200k_harmony"
+    CLAUDE = "claude"
+    CLAUDE_4_7 = "claude-4.7"
+    GEMINI = "gemini"
+    LLAMA = "llama"
+    DEEPSEEK = "deepseek"
+    QWEN = "qwen"
+    MISTRAL = "mistral"
+    SMOLLM = "smollm"
 
 
 def _as_list(value: Any) -> Any:
@@ -178,8 +196,11 @@ class ModelConfig(Section):
     """Tokens it writes at most. Default: the catalogue's."""
     output_tokens_default: Tokens | None = None
     """Asked for when the caller sets no limit. Default: routing.output_tokens_default."""
-    encoding: Name | None = None
-    """Hint for counting, such as "o200k_base". Default: told by upstream_model."""
+    encoding: Encoding | None = None
+    """How its prompts are counted, where its name does not tell: a self-hosted or renamed model.
+    A vocabulary ("o200k_base", "cl100k_base", "o200k_harmony") makes counts exact; a family
+    ("llama", "qwen", "claude", ...) makes them estimates, which learn from what is reported.
+    Default: told by priced_as, or else by upstream_model."""
     aliases: list[ModelName] = Field(default=[], max_length=32)
     """Other names it answers to."""
     routable: bool = True

@@ -26,6 +26,10 @@ class Services(Protocol):
         """Tokens of a text."""
         ...
 
+    async def report_usage(self, item: tokenizer_pb.ReportUsageItem, deadline: Deadline) -> None:
+        """What a provider reported, for the tokenizer to learn from."""
+        ...
+
     async def lookup(self, item: cache_pb.LookupItem, deadline: Deadline) -> cache_pb.Finding:
         """What the cache knows of a prompt."""
         ...

@@ -51,6 +51,7 @@ class GrpcServices:
         self._ledger = self._books.stub(ledger_grpc.LedgerServiceStub)
         self._prepare = BatchHop(tokens, to_tokenizer.Prepare, tokenizer_pb.PrepareRequest)
         self._count = BatchHop(tokens, to_tokenizer.Count, tokenizer_pb.CountRequest)
+        self._usage = BatchHop(tokens, to_tokenizer.ReportUsage, tokenizer_pb.ReportUsageRequest)
         self._caches = caches
         self._cache = to_cache
         self._lookup = BatchHop(caches, to_cache.Lookup, cache_pb.LookupRequest)
@@ -81,6 +82,10 @@ class GrpcServices:
         """Tokens of a text."""
         count: tokenizer_pb.TokenCount = await self._count.call(item, deadline)
         return count.tokens
+
+    async def report_usage(self, item: tokenizer_pb.ReportUsageItem, deadline: Deadline) -> None:
+        """What a provider reported, for the tokenizer to learn from."""
+        await self._usage.call(item, deadline)
 
     async def lookup(self, item: cache_pb.LookupItem, deadline: Deadline) -> cache_pb.Finding:
         """What the cache knows of a prompt."""
@@ -176,6 +181,7 @@ class GrpcServices:
         for hop in (
             self._prepare,
             self._count,
+            self._usage,
             self._lookup,
             self._lookup_near,
             self._lease,

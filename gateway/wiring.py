@@ -41,6 +41,7 @@ from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
 from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
+from gateway.saga.usage_reports import UsageReports
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
@@ -221,6 +222,7 @@ def _door(
         settings=settings,
         cached=cached,
         outcomes=outcomes,
+        usage_reports=UsageReports(services, books, fleet),
         sessions=Sessions(),
         budget_use=BudgetUse(services),
         shaping=Shaping(fleet, now),

@@ -4,7 +4,7 @@
   lock                 held while a fleet runs here
   secrets.json         minted once: the fleet's own token, the pepper of the ledger's keys
   fleet.json           where the running fleet is; gone when none runs
-  ledger.db  redis/  outbox/  logs/
+  ledger.db  redis/  outbox/  ratios/  logs/
 """
 
 import contextlib
@@ -76,6 +76,11 @@ class Folder:
     def outcomes(self) -> Path:
         """What the router has learned from."""
         return self.path / "outcomes.jsonl"
+
+    @property
+    def ratios(self) -> Path:
+        """What the tokenizer has learned of models without a public vocabulary."""
+        return self.path / "ratios"
 
     @property
     def redis(self) -> Path:

@@ -131,6 +131,7 @@ def make_plan(
         "SPENDGATE_DATABASE_URL": environ.get("SPENDGATE_DATABASE_URL") or folder.database_url,
         "SPENDGATE_OUTBOX_DIR": environ.get("SPENDGATE_OUTBOX_DIR") or str(folder.outbox),
         "SPENDGATE_OUTCOMES_FILE": environ.get("SPENDGATE_OUTCOMES_FILE") or str(folder.outcomes),
+        "SPENDGATE_RATIOS_DIR": environ.get("SPENDGATE_RATIOS_DIR") or str(folder.ratios),
         "SPENDGATE_CONFIG": str(config_path) if config_path else "",
         "SPENDGATE_OTLP_ENDPOINT": environ.get("SPENDGATE_OTLP_ENDPOINT") or otlp,
         "SPENDGATE_DRAIN_SECONDS_MAX": environ.get("SPENDGATE_DRAIN_SECONDS_MAX")

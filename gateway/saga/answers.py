@@ -21,6 +21,7 @@ from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Try
+from gateway.saga.counted import counted_as
 from gateway.saga.feedback import HITS
 from gateway.saga.hold import OwnedHold, Unfinished
 from gateway.saga.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
@@ -134,9 +135,7 @@ class Answers:
         """What a provider answered, counted and owed for. `extra`: it may not be the one taken."""
 
         async def counted() -> entry_pb2.Attempt:
-            usage, source = await usage_of(
-                self._services, ask, attempt.candidate, given.usage, text_of(given.choices)
-            )
+            usage, source = await self._usage(ask, attempt, given.usage, text_of(given.choices))
             return self._answered(ask, attempt, usage, source, extra=extra)
 
         # From here on money is owed: whoever cancels us, the hold's way out books it.
@@ -185,9 +184,7 @@ class Answers:
         """Books a stream that breaks off: its prompt and what was written until then."""
 
         async def book() -> entry_pb2.Attempt:
-            usage, source = await usage_of(
-                self._services, ask, attempt.candidate, None, text_of(so_far.choices())
-            )
+            usage, source = await self._usage(ask, attempt, None, text_of(so_far.choices()))
             outcome = (
                 entry_pb2.ATTEMPT_OUTCOME_CANCELLED
                 if attempt.error is None
@@ -196,6 +193,15 @@ class Answers:
             return self._answered(ask, attempt, usage, source, outcome)
 
         return book
+
+    async def _usage(
+        self, ask: Ask, attempt: Try, reported: chat_pb2.TokenUsage | None, written: str
+    ) -> tuple[chat_pb2.TokenUsage, entry_pb2.UsageSource]:
+        candidate = attempt.candidate
+        counted = counted_as(self._fleet, candidate.model)
+        return await usage_of(
+            self._services, ask, candidate, counted, reported=reported, written=written
+        )
 
     def _answered(
         self,

@@ -19,6 +19,7 @@ from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
+from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
 TRACE_ID_LOW_BITS = 1 << 64
@@ -55,8 +56,8 @@ class Ask:
     facts: entry_pb2.PromptFacts = field(default_factory=entry_pb2.PromptFacts)
     first_token_ms: int = 0
     wishes: Wishes = field(default_factory=Wishes)
-    # The model whose vocabulary the prompt is counted with.
-    counted_as: str = ""
+    # The name and the encoding that the prompt is counted by.
+    counted_as: CountedAs = field(default_factory=lambda: CountedAs(""))
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0

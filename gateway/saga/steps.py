@@ -23,12 +23,14 @@ from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
+from gateway.saga.counted import counted_as
 from gateway.saga.facts import PromptNames
 from gateway.saga.hold import OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
 from gateway.saga.summary import Cost, note_finding
+from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
@@ -55,6 +57,7 @@ class Steps:
         sessions: Sessions,
         budget_use: BudgetUse,
         shaping: Shaping,
+        usage_reports: UsageReports,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -66,6 +69,7 @@ class Steps:
         self._sessions = sessions
         self._budget_use = budget_use
         self._shaping = shaping
+        self._usage_reports = usage_reports
         self._new_id = new_id
         token = settings.internal_token
         self._names = PromptNames(token.get_secret_value().encode() if token else b"")
@@ -79,11 +83,12 @@ class Steps:
         finding = asyncio.ensure_future(
             self._cached.look_up(ask, vector_wanted=self._outcomes.learns_from(ask))
         )
+        ask.counted_as = counted_as(self._fleet, self._stands_for(ask.model))
         try:
-            ask.counted_as = self._counted_as(ask.model)
             item = tokenizer_pb.PrepareItem(
                 traceparent=ask.traceparent,
-                model=ask.counted_as,
+                model=ask.counted_as.model,
+                encoding=ask.counted_as.encoding,
                 prompt=ask.prompt,
             )
             self._shaping.add_to(item, ask, self._stands_for(ask.model))
@@ -146,7 +151,7 @@ class Steps:
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
         """The money for the dearest candidate, or for all of a plan's, held while the block runs;
-        at its end the router hears how the calls ended."""
+        at its end router and tokenizer hear how the calls ended."""
         planned = [step.candidate for step in ask.decision.plan.steps]
         candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
         item = self.reservation(ask, candidates)
@@ -156,6 +161,7 @@ class Steps:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
+                self._usage_reports.tell(ask, owned.attempts)
 
     def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
         """A request was answered and charged: what later ones of its caller are routed by."""
@@ -177,15 +183,6 @@ class Steps:
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
         )
-
-    def _counted_as(self, model: str) -> str:
-        """The name that tells the vocabulary."""
-        configured = self._configured(model)
-        if configured is None:
-            return model
-        if configured.priced_as is not None:
-            return configured.priced_as.partition("/")[2]
-        return configured.upstream_model or self._fleet.book.name_of(self._stands_for(model))
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
         count = ask.prepared.input

@@ -61,7 +61,10 @@ class Summaries:
                 return
             memory = HEAD + text.strip()
             item = tokenizer_pb.CountItem(
-                traceparent=ask.traceparent, model=ask.counted_as, text=memory
+                traceparent=ask.traceparent,
+                model=ask.counted_as.model,
+                encoding=ask.counted_as.encoding,
+                text=memory,
             )
             tokens = await self._services.count(item, ask.deadline) + _MESSAGE_TOKENS
         except Exception as error:
@@ -72,6 +75,8 @@ class Summaries:
         prepared.edits.memory, prepared.edits.memory_tokens = memory, tokens
         prepared.segments.history_tokens += more
         prepared.input.tokens += more
+        # They tell of the tokenizer's own memory: a report by them would teach it wrong.
+        prepared.ClearField("parts")
         ask.shaped = sent_prompt(ask.prompt, prepared.edits)
 
     async def _text(self, ask: Ask, request: pb.CompleteRequest) -> str:

@@ -10,6 +10,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 from chassis.deadline import Deadline
 from gateway.ports import Services
 from gateway.saga.ask import Ask
+from gateway.saga.counted import CountedAs
 
 COUNT_SECONDS_MAX = 5.0
 
@@ -18,6 +19,8 @@ async def usage_of(
     services: Services,
     ask: Ask,
     candidate: router_pb.Candidate,
+    counted: CountedAs,
+    *,
     reported: chat_pb2.TokenUsage | None,
     written: str,
 ) -> tuple[chat_pb2.TokenUsage, entry_pb2.UsageSource]:
@@ -26,7 +29,10 @@ async def usage_of(
     if reported is not None and reported.ByteSize() > 0:
         return reported, entry_pb2.USAGE_SOURCE_REPORTED
     item = tokenizer_pb.CountItem(
-        traceparent=ask.traceparent, model=candidate.upstream_model, text=written
+        traceparent=ask.traceparent,
+        model=counted.model,
+        encoding=counted.encoding,
+        text=written,
     )
     try:
         output_tokens = await services.count(item, Deadline.after(COUNT_SECONDS_MAX))

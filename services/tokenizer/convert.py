@@ -4,6 +4,8 @@ from google.rpc import status_pb2
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 
 from services.tokenizer.errors import truncation_invalid
+from services.tokenizer.estimate import unscaled
+from services.tokenizer.learn.pair import Verdict
 from services.tokenizer.meter import Tally
 from services.tokenizer.models import Model
 from services.tokenizer.prepare import Segments
@@ -21,16 +23,45 @@ _BOUNDARIES = {
     pb.TRUNCATE_BOUNDARY_SENTENCE: Boundary.SENTENCE,
     pb.TRUNCATE_BOUNDARY_LINE: Boundary.LINE,
 }
+VERDICTS = {
+    Verdict.TAKEN: pb.USAGE_VERDICT_TAKEN,
+    Verdict.REPEATED: pb.USAGE_VERDICT_REPEATED,
+    Verdict.EXACT: pb.USAGE_VERDICT_EXACT,
+    Verdict.IGNORED: pb.USAGE_VERDICT_IGNORED,
+}
 
 
 def count_of(model: Model, tally: Tally) -> pb.TokenCount:
-    """A count with its method, vocabulary and bound."""
+    """A count with its method, vocabulary, bound, and where its ratio comes from."""
     exact = model.exact and not tally.estimated
+    source = pb.RATIO_SOURCE_UNSPECIFIED
+    if tally.scaled:
+        source = pb.RATIO_SOURCE_LEARNED if tally.learned_calls else pb.RATIO_SOURCE_PRIOR
     return pb.TokenCount(
         tokens=tally.tokens,
         method=pb.COUNT_METHOD_EXACT if exact else pb.COUNT_METHOD_ESTIMATED,
         encoding=model.encoding,
         error_bound_permille=tally.bound_permille,
+        ratio_source=source,
+        learned_calls=tally.learned_calls,
+    )
+
+
+def parts_of(model: Model, segments: Segments) -> pb.CountParts:
+    """What a prompt's count was made of, before any ratio."""
+    texts = (segments.system, segments.history, segments.new, segments.overhead)
+    latin, cjk, other = (
+        (sum(tally.script_millis[place] for tally in texts) + 500) // 1000 for place in range(3)
+    )
+    tools = segments.tools
+    return pb.CountParts(
+        latin_tokens=latin,
+        cjk_tokens=cjk,
+        other_tokens=other,
+        tools_tokens=(sum(tools.script_millis) + 500) // 1000
+        + unscaled(model.family, tools.plain_tokens),
+        overhead_tokens=sum(tally.plain_tokens for tally in texts),
+        media_tokens=sum(tally.media_tokens for tally in texts),
     )
 
 
@@ -57,6 +88,25 @@ def prepare_result(outcome: pb.Prepared | status_pb2.Status) -> pb.PrepareResult
     if isinstance(outcome, pb.Prepared):
         return pb.PrepareResult(prepared=outcome)
     return pb.PrepareResult(error=outcome)
+
+
+def counted_of(parts: pb.CountParts) -> tuple[int, ...]:
+    """The parts in the order of learn.pair.Pair, media last."""
+    return (
+        parts.latin_tokens,
+        parts.cjk_tokens,
+        parts.other_tokens,
+        parts.tools_tokens,
+        parts.overhead_tokens,
+        parts.media_tokens,
+    )
+
+
+def usage_result(outcome: pb.UsageReported | status_pb2.Status) -> pb.ReportUsageResult:
+    """One item's result."""
+    if isinstance(outcome, pb.UsageReported):
+        return pb.ReportUsageResult(reported=outcome)
+    return pb.ReportUsageResult(error=outcome)
 
 
 def method_name(method: pb.CountMethod) -> str:

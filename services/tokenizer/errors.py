@@ -18,9 +18,14 @@ class TextTooLarge(Exception):
         self.text_bytes_max = text_bytes_max
 
 
-def model_invalid(description: str) -> InvalidFields:
-    """The item's model is missing or no name."""
-    return InvalidFields("MODEL_INVALID", FieldViolation("model", description))
+def model_invalid(field: str, description: str) -> InvalidFields:
+    """The item's model is missing or no name, or its encoding is not known."""
+    return InvalidFields("MODEL_INVALID", FieldViolation(field, description))
+
+
+def usage_report_invalid(field: str, description: str) -> InvalidFields:
+    """A report of usage lacks something, or has a number out of range."""
+    return InvalidFields("USAGE_REPORT_INVALID", FieldViolation(field, description))
 
 
 def prompt_invalid(field: str, description: str) -> InvalidFields:

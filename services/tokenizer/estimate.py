@@ -7,6 +7,7 @@ SmolLM2 with the model itself; Claude from published counts of its counting endp
 of what was measured, its bound covers the texts that were measured and a little more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -44,11 +45,35 @@ class Ratio:
     bound_permille: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fixes:
+    """What is learned beside the ratios: factors for tools and the chat format, tokens that every
+    prompt has on top, all per thousand; and how far off tools and chat format may be now."""
+
+    tools_permille: int = 1000
+    overhead_permille: int = 1000
+    extra_millis: int = 0
+    overhead_bound_permille: int = 1000
+    tools_bound_permille: int = 1000
+
+
 class Ratios(Protocol):
-    """Where ratios come from: a table, or what the ledger saw."""
+    """Where ratios come from: a table, or what providers reported."""
 
     def ratio(self, model: str, family: Family, script: Script) -> Ratio:
         """The ratio for one model. Must answer for every family and script."""
+        ...
+
+    def fixes(self, model: str) -> Fixes:
+        """What is learned of a model beside its ratios."""
+        ...
+
+    def calls(self, model: str) -> int:
+        """From how many calls a model's ratios were learned; 0: from none."""
+        ...
+
+    def generation(self, model: str) -> int:
+        """Must be another number whenever a model's answers above are."""
         ...
 
 
@@ -67,12 +92,49 @@ _TABLE: dict[Family, tuple[Ratio, Ratio, Ratio]] = {  # latin, cjk, other
 _PLACE = {script: place for place, script in enumerate(Script)}
 
 
+def prior_tokens(family: Family | None, script_millis: Sequence[int]) -> int:
+    """Tokens of texts by the table, of thousandths of o200k_base tokens by script.
+
+    Rounded half up.
+    """
+    if family is None:
+        return (sum(script_millis) + 500) // 1000
+    row = _TABLE[family]
+    millionths = sum(
+        millis * ratio.permille for millis, ratio in zip(script_millis, row, strict=True)
+    )
+    return (millionths + 500_000) // 1_000_000
+
+
+def unscaled(family: Family | None, tokens: int) -> int:
+    """The o200k_base tokens of Latin text that the table makes `tokens` of, rounded half up."""
+    if family is None:
+        return tokens
+    permille = _TABLE[family][0].permille
+    return (tokens * 1000 + permille // 2) // permille
+
+
 class FixedRatios:
     """The table above."""
 
     def ratio(self, model: str, family: Family, script: Script) -> Ratio:
         """The family's ratio; `model` makes no difference here."""
         return _TABLE[family][_PLACE[script]]
+
+    def fixes(self, model: str) -> Fixes:
+        """None."""
+        return _NO_FIXES
+
+    def calls(self, model: str) -> int:
+        """None."""
+        return 0
+
+    def generation(self, model: str) -> int:
+        """Always the same."""
+        return 0
+
+
+_NO_FIXES = Fixes()
 
 
 # Usual o200k_base tokens per 1,000 characters: what a script's share of a text weighs.
@@ -116,13 +178,12 @@ def _sample(text: str) -> str:
 
 
 def estimate(
-    text: str, o200k_tokens: int, model: str, family: Family, ratios: Ratios
+    weights: dict[Script, int], o200k_tokens: int, model: str, family: Family, ratios: Ratios
 ) -> tuple[int, int]:
     """(tokens, error bound in permille) of a text that has `o200k_tokens` in o200k_base.
 
     Each script counts by its weight in the text; tokens are rounded half up, the bound up.
     """
-    weights = script_weights(text)
     total = sum(weights.values())
     if o200k_tokens == 0 or total == 0:
         return 0, ratios.ratio(model, family, Script.LATIN).bound_permille

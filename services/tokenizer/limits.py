@@ -7,10 +7,17 @@ from collections.abc import Callable
 from typing import Final
 
 from spendgate.chat.v1 import chat_pb2 as chat
+from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
-from services.tokenizer.errors import TextTooLarge, model_invalid, prompt_invalid
+from services.tokenizer.errors import (
+    TextTooLarge,
+    model_invalid,
+    prompt_invalid,
+    usage_report_invalid,
+)
 from services.tokenizer.media.pictures import DETAILS
+from services.tokenizer.models import ENCODINGS
 
 MODEL_BYTES_MAX: Final = 256
 SCOPE_BYTES_MAX: Final = 512
@@ -21,6 +28,9 @@ TOOL_CALLS_MAX: Final = 128
 TOOLS_MAX: Final = 128
 NAME_BYTES_MAX: Final = 64
 TOOL_CALL_ID_BYTES_MAX: Final = 128
+REQUEST_ID_BYTES_MAX: Final = 128
+# Far beyond any window; keeps sums of them small.
+TOKENS_MAX: Final = 10**9
 STOPS_MAX: Final = 16
 CHOICES_MAX: Final = 16
 # A caller learns no more from the hundredth broken message than from the first few.
@@ -32,12 +42,29 @@ _SOUNDS = frozenset({"wav", "mp3"})
 Refuse = Callable[[str, str], None]
 
 
-def check_model(name: str) -> None:
+def check_model(name: str, encoding: str = "") -> None:
     """Raises InvalidFields (MODEL_INVALID)."""
     if not name.strip():
-        raise model_invalid("is required")
+        raise model_invalid("model", "is required")
     if bytes_over(name, MODEL_BYTES_MAX):
-        raise model_invalid(f"is over {MODEL_BYTES_MAX} bytes")
+        raise model_invalid("model", f"is over {MODEL_BYTES_MAX} bytes")
+    if encoding and encoding not in ENCODINGS:
+        raise model_invalid("encoding", f"must be one of {', '.join(sorted(ENCODINGS))}")
+
+
+def check_usage_report(item: pb.ReportUsageItem) -> None:
+    """Raises InvalidFields (USAGE_REPORT_INVALID)."""
+    if not item.request_id:
+        raise usage_report_invalid("request_id", "is required")
+    if bytes_over(item.request_id, REQUEST_ID_BYTES_MAX):
+        raise usage_report_invalid("request_id", f"is over {REQUEST_ID_BYTES_MAX} bytes")
+    if not 1 <= item.reported_tokens <= TOKENS_MAX:
+        raise usage_report_invalid("reported_tokens", f"must be 1 to {TOKENS_MAX}")
+    if not item.HasField("parts"):
+        raise usage_report_invalid("parts", "is required")
+    for field, value in item.parts.ListFields():
+        if not 0 <= value <= TOKENS_MAX:
+            raise usage_report_invalid(f"parts.{field.name}", f"must be 0 to {TOKENS_MAX}")
 
 
 def check_scope(scope: str) -> None:

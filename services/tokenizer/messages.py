@@ -64,9 +64,9 @@ def _measure_part(part: chat.ContentPart, meter: Meter, tally: Tally) -> None:
         meter.text(part.text, tally)
     elif kind == "image":
         size = size_in_data_url(part.image.url)
-        tally.add(*picture_tokens(meter.model.pictures, size, part.image.detail))
+        tally.add_media(*picture_tokens(meter.model.pictures, size, part.image.detail))
     elif kind == "audio":
         rate = meter.model.audio_tokens_per_second
-        tally.add(*sound_tokens(part.audio.data, part.audio.format, rate))
+        tally.add_media(*sound_tokens(part.audio.data, part.audio.format, rate))
     if part.extra_json:
         meter.text(part.extra_json, tally, UNREAD_BOUND_PERMILLE)

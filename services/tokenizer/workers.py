@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from chassis.deadline import Deadline, DeadlinePassed
-from services.tokenizer.vocabulary import Checkpoint
+from services.tokenizer.engines.port import Checkpoint
 
 ResultT = TypeVar("ResultT")
 

@@ -27,6 +27,7 @@ from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
 from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
+from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
@@ -89,6 +90,7 @@ class House:
             settings=settings,
             cached=cached,
             outcomes=outcomes,
+            usage_reports=UsageReports(self.services, self.books, fleet),
             sessions=Sessions(lambda: self.clock),
             budget_use=BudgetUse(self.services, lambda: self.clock),
             shaping=Shaping(fleet, lambda: self.day),

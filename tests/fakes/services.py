@@ -43,6 +43,9 @@ class FakeServices:
         self.cacheable = True
         self.finding = {}  # more fields of every miss
         self.awaited = []
+        self.ratio_source = tokenizer_pb.RATIO_SOURCE_UNSPECIFIED
+        # How every prompt is to be changed.
+        self.edits = None
 
     async def _note(self, name, item, deadline):
         if deadline.passed:
@@ -58,15 +61,24 @@ class FakeServices:
     async def prepare(self, item, deadline):
         await self._note("prepare", item, deadline)
         count = tokenizer_pb.TokenCount(
-            tokens=10, method=tokenizer_pb.COUNT_METHOD_EXACT, encoding="o200k_base"
+            tokens=10,
+            method=tokenizer_pb.COUNT_METHOD_EXACT,
+            encoding="o200k_base",
+            ratio_source=self.ratio_source,
         )
         return tokenizer_pb.Prepared(
-            input=count, segments=tokenizer_pb.Segments(new_tokens=7, overhead_tokens=3)
+            input=count,
+            segments=tokenizer_pb.Segments(new_tokens=7, overhead_tokens=3),
+            parts=tokenizer_pb.CountParts(latin_tokens=6, overhead_tokens=4),
+            edits=self.edits,
         )
 
     async def count(self, item, deadline):
         await self._note("count", item, deadline)
         return len(item.text.split())
+
+    async def report_usage(self, item, deadline):
+        await self._note("report_usage", item, deadline)
 
     async def lookup(self, item, deadline):
         await self._note("lookup", item, deadline)

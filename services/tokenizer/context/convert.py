@@ -8,11 +8,12 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 from services.tokenizer.compress.convert import removal_of
 from services.tokenizer.context.fit import Fitted, Wish
 from services.tokenizer.context.plan import BUDGET_TOKENS_DEFAULT, Plan, Policy, Shape, Why
-from services.tokenizer.convert import count_of, segments_of
+from services.tokenizer.convert import count_of, parts_of, segments_of
 from services.tokenizer.errors import context_invalid
 from services.tokenizer.models import Model
 from services.tokenizer.prepare import Fit, Prepared
 from services.tokenizer.prices import rates_of
+from services.tokenizer.vocabulary import CL100K
 
 _POLICIES: Final = {
     pb.CONTEXT_POLICY_UNSPECIFIED: Policy.AUTO,
@@ -99,7 +100,9 @@ def _shape_of(wanted: pb.FitContextItem | pb.FitOptions, path: str) -> Shape:
 def prepared_of(model: Model, done: Prepared) -> pb.Prepared:
     """A measured prompt with what to change of it; the segments sum to the input."""
     prepared = pb.Prepared(
-        input=count_of(model, done.sent.total()), segments=segments_of(done.sent)
+        input=count_of(model, done.sent.total()),
+        segments=segments_of(done.sent),
+        parts=None if model.encoding == CL100K else parts_of(model, done.sent),
     )
     if done.plan is not None:
         prepared.decision = _DECISIONS[done.plan.why]

@@ -7,6 +7,7 @@ Sizes are pixels, results tokens.
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, Protocol
 
 # Every picture is taken for one of this size when its own is not known.
@@ -101,18 +102,29 @@ def _patches(width: int, height: int, patches_max: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cells of 28 x 28 after the long edge is at most `edge_max` and the cells `cells_max`."""
+    """Cells of 28 x 28; a picture with a longer edge than `edge_max` or more cells than
+    `cells_max` is scaled down to the largest that has neither. What the scaled edge rounds to may
+    be a cell's width off."""
 
     cells_max: int
     edge_max: int
     bound_permille: int
 
     def tokens(self, width: int, height: int, detail: str) -> int:
-        """One a cell; `detail` makes no difference."""
-        shrink = min(1.0, self.edge_max / max(width, height))
-        shrink = min(shrink, math.sqrt(self.cells_max * 28 * 28 / (width * height)))
-        cells = math.ceil(width * shrink / 28) * math.ceil(height * shrink / 28)
-        return min(max(cells, 1), self.cells_max)
+        """One a cell begun of the largest picture that keeps both caps; `detail` makes no
+        difference."""
+        across, down = -(-width // 28), -(-height // 28)
+        if max(width, height) <= self.edge_max and across * down <= self.cells_max:
+            return across * down
+        # In cells: the largest scale at which it is at most `wide` across and the rest down.
+        best = Fraction(0)
+        for wide in range(1, -(-self.edge_max // 28) + 1):
+            high = self.cells_max // wide
+            best = max(best, min(Fraction(28 * wide, width), Fraction(28 * high, height)))
+        best = min(best, Fraction(self.edge_max, max(width, height)), Fraction(1))
+        across = -(-(width * best.numerator) // (28 * best.denominator))
+        down = -(-(height * best.numerator) // (28 * best.denominator))
+        return min(max(across * down, 1), self.cells_max)
 
     def most_tokens(self, detail: str) -> int:
         """The cap."""
@@ -190,7 +202,7 @@ def openai_rule(model: str) -> PictureRule:
 
 def claude_rule(*, new: bool) -> PictureRule:
     """`new`: Claude 4.7 and later, which look closer."""
-    return Cells(4784, 2576, 150) if new else Cells(1568, 1568, 150)
+    return Cells(4784, 2576, 20) if new else Cells(1568, 1568, 20)
 
 
 def gemini_rule(model: str) -> PictureRule:

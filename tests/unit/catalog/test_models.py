@@ -18,13 +18,12 @@ models:
 
 
 def test_a_known_model_needs_one_line(fleet: Callable[[str], Fleet]) -> None:
-    """Window, limits, capabilities and vocabulary of a published model come with its name."""
+    """Window, limits and capabilities of a published model come with its name."""
     card = fleet(HEAD + "  gpt-5.4: {provider: openai, aliases: [best]}").models.card("best")
     assert card.name == card.upstream_model == "gpt-5.4"
     assert card.context_window_tokens == 1_050_000
     assert card.output_tokens_max == 128_000
     assert card.output_tokens_default == 1_024
-    assert card.encoding == "o200k_base"
     assert Capability.TOOLS in (card.capabilities or ())
 
 
@@ -42,12 +41,11 @@ def test_the_operators_file_has_the_last_word(fleet: Callable[[str], Fleet]) -> 
     """What the operator writes about a model goes before what is published."""
     card = fleet(
         HEAD + "  gpt-4o: {provider: openai, capabilities: [], context_window_tokens: 4096,"
-        " output_tokens_max: 100, encoding: cl100k_base, retire_date: 2027-01-01}"
+        " output_tokens_max: 100, retire_date: 2027-01-01}"
     ).models.card("gpt-4o")
     assert card.capabilities == frozenset()
     assert card.context_window_tokens == 4096
     assert card.output_tokens_default == card.output_tokens_max == 100
-    assert card.encoding == "cl100k_base"
     assert not card.retired(datetime(2026, 12, 31, 23, tzinfo=UTC))
     assert card.retired(datetime(2027, 1, 1, tzinfo=UTC))
 

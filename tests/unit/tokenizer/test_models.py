@@ -1,7 +1,8 @@
 import pytest
 
+from catalog.schema import Encoding
 from services.tokenizer.estimate import Family
-from services.tokenizer.models import model_of
+from services.tokenizer.models import ENCODINGS, model_of
 
 
 @pytest.mark.parametrize(
@@ -74,3 +75,30 @@ def test_other_models_are_estimates_of_their_family(name: str, family: Family) -
     """A model whose vocabulary is not public is estimated over o200k_base, by its family."""
     model = model_of(name)
     assert (model.family, model.encoding, model.exact) == (family, "o200k_base", False)
+
+
+def test_an_operator_may_name_the_vocabulary() -> None:
+    """A renamed or self-hosted model is exact where the operator says what it reads with."""
+    model = model_of("support-bot-v2", "cl100k_base")
+    assert (model.encoding, model.exact) == ("cl100k_base", True)
+    assert model.chat == model_of("gpt-4").chat
+
+
+def test_an_operator_may_name_the_family() -> None:
+    """Or it is estimated as its family; what the name tells gives way."""
+    for name in ("support-bot-v2", "gpt-4o"):
+        model = model_of(name, "qwen")
+        assert (model.family, model.encoding, model.exact) == (Family.QWEN, "o200k_base", False)
+        assert model.chat == model_of("qwen3-max").chat
+    assert model_of("mine", "claude-4.7").pictures == model_of("claude-opus-4-7").pictures
+
+
+def test_what_a_model_is_counted_by_is_part_of_its_name() -> None:
+    """What is remembered or learned of it one way is not used the other way."""
+    names = {model_of("m", encoding).name for encoding in ("", "qwen", "llama", "o200k_base")}
+    assert len(names) == 4
+
+
+def test_the_fleet_file_takes_what_the_tokenizer_knows() -> None:
+    """Every encoding an operator may write is one that can be counted, and the other way round."""
+    assert {each.value for each in Encoding} == ENCODINGS

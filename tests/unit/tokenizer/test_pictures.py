@@ -63,6 +63,25 @@ def test_newer_models_look_closer() -> None:
     assert picture_tokens(rule, big, "high")[1] > 0  # the factor is not published
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "old", "new"),
+    [
+        (1000, 1000, 1296, 1296),  # the guide's own example
+        (1092, 1092, 1521, 1521),
+        (1920, 1080, 1560, 69 * 39),  # the guide: read as 1456 x 819
+        (3840, 2160, 1560, 4784),
+        (1075, 1520, 1551, 2145),  # the guide: an A4 page, 2,145 cells, read as 924 x 1307
+        (1280, 1600, 1540, 2668),
+        (200, 200, 64, 64),
+        (1, 1, 1, 1),
+    ],
+)
+def test_the_published_sizes_for_claude(width: int, height: int, old: int, new: int) -> None:
+    """Anthropic's guide: 28-px cells, 1,568 of them and 1,568 px, or 4,784 and 2,576 px."""
+    assert claude_rule(new=False).tokens(width, height, "") == old
+    assert claude_rule(new=True).tokens(width, height, "") == new
+
+
 def test_claude_cells() -> None:
     """Cells of 28 px, the long edge and the number of cells capped."""
     assert claude_rule(new=False).tokens(280, 56, "") == 20

@@ -11,6 +11,7 @@ from catalog.price import Rates
 from chassis.errors import InvalidFields
 from services.tokenizer.compress.compress import Options, Rule, compress
 from services.tokenizer.context.conversation import Conversation
+from services.tokenizer.context.convert import prepared_of
 from services.tokenizer.context.fit import Wish, fit
 from services.tokenizer.context.known import Conversations
 from services.tokenizer.context.plan import Policy, Shape, Why
@@ -83,6 +84,18 @@ def test_the_quick_way_compresses_as_compress_does(meter_for, kinds):
     meter = meter_for("gpt-4o")
     done = prepare(chat.Prompt(messages=messages), meter, Ask(LIGHT))
     assert applied(messages, done) == compress(messages, LIGHT, meter).messages
+
+
+@settings(max_examples=60, deadline=None)
+@given(KINDS, st.sampled_from(Policy), st.integers(100, 800))
+def test_what_is_learned_from_is_what_was_sent(meter_for, kinds, policy, budget):
+    """The parts that usage is reported with are those of the prompt with its edits made."""
+    messages, meter = with_results(kinds), meter_for("claude-sonnet-4-6")
+    done = prepare(chat.Prompt(messages=messages), meter, Ask(LIGHT, Fit(policy, budget, FLAT)))
+    again = prepare(chat.Prompt(messages=applied(messages, done)), meter)
+    told = prepared_of(meter.model, done)
+    assert told.parts == prepared_of(meter.model, again).parts
+    assert told.input == prepared_of(meter.model, again).input
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,18 +10,32 @@ from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
 from services.tokenizer import safe_cuts, vocabulary
+from services.tokenizer.engines import fast, reference
 from services.tokenizer.vocabulary import (
     CL100K,
     HARMONY,
     O200K,
     SPECS,
-    EncoderPanicked,
     Vocabularies,
     VocabularyBroken,
     read_packed_ranks,
 )
 
 ENCODINGS = (O200K, CL100K)
+
+
+@pytest.fixture(scope="session", params=["fast", "tiktoken"])
+def vocabularies(request: pytest.FixtureRequest) -> Vocabularies:
+    """With the fast engine, and without."""
+
+    def missing(_: str) -> Any:
+        raise ModuleNotFoundError("No module named 'toktok'")
+
+    if request.param == "tiktoken":
+        return vocabulary.load(load_fast=missing)
+    loaded = vocabulary.load()
+    assert loaded.fallback is None
+    return loaded
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +95,10 @@ def test_cutting_a_text_changes_no_count(
 ) -> None:
     """Where a long text is cut for the encoder is never seen in the count."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "parts_of", lambda t: safe_cuts.parts_of(t, 5))
+        patch.setattr(fast, "FAST_PART_CHARS", 5)
+        patch.setattr(reference, "parts_of", lambda t: safe_cuts.parts_of(t, 5))
         patch.setattr(
-            vocabulary,
+            reference,
             "blank_runs_in",
             lambda t, start, end: safe_cuts.blank_runs_in(t, start, end, 2),
         )
@@ -164,24 +179,6 @@ def test_a_million_blanks_are_counted(vocabularies: Vocabularies, blank: str) ->
         )
 
 
-def test_a_panic_of_the_encoder_is_an_ordinary_exception(vocabularies: Vocabularies) -> None:
-    """Should tiktoken give up on a text all the same, the item fails and not the process."""
-
-    class PanicException(BaseException):
-        """As pyo3 names and derives it."""
-
-    class Panicking:
-        class _core_bpe:  # noqa: N801  # tiktoken's name
-            @staticmethod
-            def encode_to_tiktoken_buffer(*_: object) -> bytes:
-                raise PanicException
-
-    blanks = vocabularies[O200K]._encoding
-    for encoding, text in ((blanks, " " * 1_000_001), (Panicking(), "a")):
-        with pytest.raises(EncoderPanicked):
-            vocabulary._tokens(encoding, text)
-
-
 def test_lone_surrogates_are_counted(vocabularies: Vocabularies) -> None:
     """Half a surrogate pair counts as the replacement character, a whole pair as its character."""
     for name in ENCODINGS:
@@ -205,7 +202,7 @@ def test_a_count_can_be_stopped(vocabularies: Vocabularies) -> None:
             raise Enough
 
     with pytest.raises(Enough):
-        vocabularies[O200K].count("word " * 100_000, checkpoint)
+        vocabularies[O200K].count("word " * 200_000, checkpoint)
     assert calls == 3
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from chassis.deadline import Deadline, DeadlinePassed
-from services.tokenizer.vocabulary import Checkpoint
+from services.tokenizer.engines.port import Checkpoint
 from services.tokenizer.workers import (
     GROUP_BYTES_MAX,
     INLINE_BYTES_MAX,

@@ -1,0 +1,1 @@
+"""Ratios learned from what providers report for calls that were counted here."""
