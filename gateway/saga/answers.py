@@ -120,7 +120,10 @@ class Answers:
             usage, source = await usage_of(
                 self._services, ask, attempt.candidate, given.usage, text_of(choices)
             )
-            return self._answered(ask, attempt, usage, source)
+            made = self._answered(ask, attempt, usage, source)
+            if given.told is not None and source == entry_pb2.USAGE_SOURCE_REPORTED:
+                made.told_input_tokens, made.told_output_tokens = given.told
+            return made
 
         # From here on money is owed: whoever cancels us, the hold's way out books it.
         hold.unfinished = book

@@ -220,6 +220,7 @@ def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
         response_model=end.response_model,
         response_id=end.response_id,
         service_tier=end.service_tier,
+        told=end.told,
     )
 
 
