@@ -8,8 +8,9 @@ import pytest
 from google.rpc import error_details_pb2
 from spendgate.ledger.v1 import budget_pb2, entry_pb2
 
+from catalog.config import ConfigError
 from catalog.limits import LimitConfig, LimitsConfig
-from chassis.errors import StatusError
+from chassis.errors import InvalidFields, StatusError
 from gateway.errors import ERRORS, ModelNotAllowed, ProviderFailed
 from gateway.limits.limits import AWAY_SECONDS, Limits
 from gateway.limits.memory import MemoryLimiter
@@ -100,6 +101,13 @@ async def test_the_fleet_file_sets_limits_for_everybody(limits, of):
         await house.complete("b", user="bob")
 
 
+def test_a_limit_of_a_model_that_is_not_there_is_refused():
+    """A misspelt one would limit nothing."""
+    with pytest.raises(ConfigError) as caught:
+        House("limits: {models: {cheep: {requests_per_minute: 1}}}")
+    assert "limits.models.cheep" in str(caught.value)
+
+
 async def test_a_key_calls_only_what_it_may(house):
     """By the name behind an alias; the router is told for the rest of the chain."""
     key = dataclasses.replace(IDENTITY, allowed_models=("che*",))
@@ -121,6 +129,12 @@ async def test_tags_of_the_key_win(house):
     await house.complete("a", identity=key, tags={"team": "blue", "env": "prod"})
     (item,) = house.services.asked["reserve"]
     assert dict(item.attribution.tags) == {"team": "red", "env": "prod"}
+
+
+async def test_a_caller_cannot_say_what_a_token_claims(house):
+    """Budgets of claims would be anybody's to spend."""
+    with pytest.raises(InvalidFields):
+        await house.complete("a", tags={"claim.team": "red"})
 
 
 async def test_a_budget_that_asks_for_it_gets_the_cheapest_model(house):
