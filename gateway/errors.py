@@ -46,6 +46,10 @@ class ModelUnpriced(Exception):
         self.model = model
 
 
+class AdminRequired(Exception):
+    """The key may call models, and nothing else."""
+
+
 class ModelNotAllowed(Exception):
     """The key may not call this model."""
 
@@ -126,6 +130,14 @@ def _model_unpriced(error: ModelUnpriced) -> ErrorStatus:
     )
 
 
+def _admin_required(_: AdminRequired) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "ADMIN_REQUIRED",
+        "this key may call models only; budgets, keys and books take one with the admin role",
+    )
+
+
 def _model_not_allowed(error: ModelNotAllowed) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.PERMISSION_DENIED,
@@ -191,6 +203,7 @@ ERRORS = ErrorTable(
         Overloaded: _overloaded,
         ModelUnpriced: _model_unpriced,
         ModelNotAllowed: _model_not_allowed,
+        AdminRequired: _admin_required,
         RateLimited: _rate_limited,
         ProviderRefused: _provider_refused,
         ProviderFailed: _provider_failed,

@@ -16,6 +16,7 @@ from catalog.fleet import Fleet, load_fleet
 from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
+from gateway import desk
 from gateway.auth import Keys
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
@@ -103,7 +104,10 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
                 await task
 
     return Room(
-        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door))],
+        servicers=[
+            (pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door)),
+            (desk.add_to_server, desk.Desk(services)),
+        ],
         service_names=[SERVICE_NAME],
         errors=ERRORS,
         authenticate=door.authenticate,
