@@ -73,6 +73,18 @@ async def test_a_budget_of_tokens_speaks_of_tokens(ledger: Ledger) -> None:
     assert (await _get(ledger, "tokens")).broken_count == 1
 
 
+async def test_requests_are_counted_when_they_are_charged(ledger: Ledger) -> None:
+    """A released one is none, though its failed try is in the books; kept and replayed alike."""
+    await ledger.budget("calls", 2, unit=budget_pb2.BUDGET_UNIT_REQUESTS, each=["model"])
+    charged, released = [await ledger.hold(reserve_item(5)) for _ in range(2)]
+    (refused,) = await ledger.reserve(reserve_item(5))
+    assert info_of(refused.error).metadata["unit"] == "REQUESTS"
+    retried = an_attempt(5, kind=entry_pb2.ENTRY_KIND_RETRY)
+    await ledger.charge(settle_item(charged.hold_id, an_attempt(0), retried))
+    await ledger.release(pb.ReleaseItem(hold_id=released.hold_id, attempts=[an_attempt(0)]))
+    assert await ledger.standing("calls") == (1, 0)
+
+
 async def test_a_repeat_hears_the_same_notices(ledger: Ledger) -> None:
     """Out of the database as well as at first, and in the settlement."""
     await ledger.budget("soft", 10, mode=budget_pb2.BUDGET_MODE_SOFT, each=["user"])
