@@ -5,15 +5,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTOS := $(shell find protos -name '*.proto')
 UPSTREAM ?= local
+FULL ?=
+MESSAGE ?= the books change
 DATA ?=
 ESCALATION ?=
 SERVICE ?= gateway
 SEEDS ?= 10000
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context ledger-revision bench-ledger k8s image clean
 
 help: ## list the targets, a line each
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready gen/.ready ## make .venv from the hash-locked requirements, build the contracts
 
@@ -65,6 +67,13 @@ bench-router: setup ## measure the router's choices on the outcomes in DATA (and
 
 bench-context: setup ## replay the conversations in DATA through every context policy
 	$(BIN)/python -m bench.context --data $(DATA)
+
+ledger-revision: setup ## write the next revision of the ledger's tables; say what for in MESSAGE
+	$(BIN)/python -m tests.revise "$(MESSAGE)"
+	$(BIN)/ruff format --quiet services/ledger/sql/migrations
+
+bench-ledger: setup ## measure the ledger on both databases; FULL=--full for 10 M entries
+	$(BIN)/python -m bench.ledger $(FULL)
 
 k8s: setup ## render the overlays and hold them against the code
 	$(BIN)/python -m pytest tests/k8s

@@ -2,7 +2,8 @@
 
 Each conversation as it is and stretched to 60 and 200 user messages, through every policy and
 model. For each model and length: `auto` as a share of append-only and of the cheapest fixed
-policy in hindsight, and the distribution of its regret over single conversations.
+policy in hindsight, and the distribution of its regret over single conversations. Then what of
+facts survives a cut, and what Prepare costs of a conversation it knows.
 """
 
 import argparse
@@ -11,11 +12,18 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from bench.context_recall import recall
+from bench.context_speed import prepare_speed
 from catalog.money import usd_text
-from cli.eval_context import BUDGET_TOKENS, MODELS, added, load, run
+from cli.eval_context import BUDGET_TOKENS, MESSAGES_REMEMBERED_MAX, MODELS, added, load, run
+from services.tokenizer import vocabulary
 from services.tokenizer.context.plan import Policy
 from services.tokenizer.context.recorded import stretch
 from services.tokenizer.context.replay import Sums
+from services.tokenizer.estimate import FixedRatios
+from services.tokenizer.memo import KEY_BYTES, Memo
+from services.tokenizer.meter import Meter, Tally
+from services.tokenizer.models import model_of
 
 TURNS = (0, 60, 200)
 # So many conversations are stretched; all of them would take an hour.
@@ -41,7 +49,21 @@ def main() -> None:
             "budget_tokens": budget,
             "models": {name: compared(sums) for name, sums in found.items()},
         }
-    print(json.dumps({"machine": platform.platform(), "user_messages": classes}, indent=2))
+    told = {
+        "machine": platform.platform(),
+        "prepare": prepare_speed(talks),
+        "recall": recall(talks, _meter()),
+        "regret_bound": "a conversation costs at most one re-write more than append-only: "
+        "a cut waits until reading on has cost as much; rewrite_usd_max is the dearest there was",
+        "user_messages": classes,
+    }
+    print(json.dumps(told, indent=2))
+
+
+def _meter() -> Meter:
+    model = model_of("gpt-5.4")
+    memo: Memo[Tally] = Memo(MESSAGES_REMEMBERED_MAX, bytes(KEY_BYTES))
+    return Meter(model, vocabulary.load()[model.encoding], FixedRatios(), memo=memo)
 
 
 def compared(sums: dict[Policy, list[Sums]]) -> dict[str, Any]:
@@ -59,11 +81,17 @@ def compared(sums: dict[Policy, list[Sums]]) -> dict[str, Any]:
         "auto_permille_of_append_only": nanos[Policy.AUTO] * 1000 // nanos[Policy.APPEND_ONLY],
         "cheapest_fixed": best.value,
         "auto_permille_of_cheapest_fixed": nanos[Policy.AUTO] * 1000 // nanos[best],
+        "rewrite_usd_max": usd_text(_dearest_rewrite(sums[Policy.AUTO])).replace(",", ""),
         "regret_permille": {
             name: regrets[min(len(regrets) - 1, len(regrets) * part // 100)]
             for name, part in (("min", 0), ("p50", 50), ("p90", 90), ("p99", 99), ("max", 100))
         },
     }
+
+
+def _dearest_rewrite(sums: list[Sums]) -> int:
+    """In nano-USD: what any one cut has cost at most."""
+    return max((cut.rewrite_picos for each in sums for cut in each.cuts), default=0) // 1000
 
 
 if __name__ == "__main__":

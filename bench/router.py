@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from catalog.agreement import agree
 from services.router.escalate import Costs, plan_for
 from services.router.learn.evaluate import (
     PAIRS,
@@ -210,11 +211,10 @@ def _ladder(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    from services.router.escalate import agree
-
+    """As the models were asked: for JSON with the answer in it. None: it could not be read."""
     if one is None or other is None:
         return False
-    return agree(str(one), str(other)) or str(one).strip() == str(other).strip() != ""
+    return agree(json.dumps({"answer": one}), json.dumps({"answer": other}))
 
 
 def robust(rows: Rows) -> Any:

@@ -27,6 +27,7 @@ def reference_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _alias_problems(sections, _names(models))
     yield from _routing_problems(document.get("routing"), _names(models))
     yield from _limit_problems(document.get("limits"), _names(models))
+    yield from _prompt_problems(document.get("prompts"), _names(models))
     baseline = document.get("baseline_model")
     if isinstance(baseline, str) and baseline not in models:
         yield ("baseline_model",), _unknown("model", baseline, _names(models))
@@ -71,6 +72,19 @@ def _limit_problems(limits: Any, known: tuple[str, ...]) -> Iterator[Problem]:
         for name in limits["models"]:
             if name not in known:
                 yield ("limits", "models", str(name)), _unknown("model", str(name), known)
+
+
+def _prompt_problems(prompts: Any, known: tuple[str, ...]) -> Iterator[Problem]:
+    if not isinstance(prompts, Mapping):
+        return
+    parts: list[tuple[tuple[str, ...], Any]] = [(("prompts",), prompts)]
+    features = prompts.get("features")
+    if isinstance(features, Mapping):
+        parts += [(("prompts", "features", str(name)), each) for name, each in features.items()]
+    for path, part in parts:
+        model = part.get("summary_model") if isinstance(part, Mapping) else None
+        if isinstance(model, str) and model not in known:
+            yield (*path, "summary_model"), _unknown("model", model, known)
 
 
 def _routing_problems(routing: Any, known: tuple[str, ...]) -> Iterator[Problem]:

@@ -63,9 +63,13 @@ class EscalationConfig(Section):
     strong: Name
     """Asked when the checks fail."""
     agreement: bool = True
-    """With two cheap models: accept only when their answers agree."""
+    """With two cheap models: accept only when their answers agree. Otherwise the second is asked
+    when the first does not stand."""
+    parallel: bool = True
+    """Ask both cheap models at once. Otherwise the second only when the first one's answer stands
+    what needs no other answer: cheaper by a little, slower by a call."""
     agreed_percent: Percent | None = None
-    """How often the cheap models agreed so far. Default: learned from outcomes."""
+    """How often the cheap answers stand. Default: learned; until it is known the plan is tried."""
 
 
 class PolicyConfig(Section):
@@ -114,6 +118,11 @@ class LearningConfig(Section):
     """After so long an outcome counts half."""
     shadow_percent: Annotated[int, Field(ge=0, le=10)] = 0
     """Share of routed-down calls to be asked of the reference model too. 1 to 3 is usual."""
+    apply_proposals: bool = False
+    """Let a proposed bound of the `target` policy hold at once. Default: the operator applies it
+    (`spendgate route apply`)."""
+    shadow_usd_per_day_max: Annotated[Decimal, Field(ge=0)] = Decimal(1)
+    """Most that these calls may cost a tenant in a day, at their worst, at each gateway."""
 
 
 class RoutingConfig(PolicyConfig):

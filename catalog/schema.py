@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.limits import LimitsConfig
+from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
     AUTO,
@@ -34,11 +35,15 @@ __all__ = [
     "CacheScope",
     "Capability",
     "Complexity",
+    "CompressionLevel",
+    "ContextChoice",
     "FleetConfig",
     "LongContextConfig",
     "ModelConfig",
     "PolicyConfig",
     "PriceConfig",
+    "PromptPolicy",
+    "PromptsConfig",
     "ProviderConfig",
     "RatesConfig",
     "RetryConfig",
@@ -242,6 +247,8 @@ class FleetConfig(Section):
     Default: none, and routing claims no savings."""
     routing: RoutingConfig = RoutingConfig()
     """How "auto" chooses."""
+    prompts: PromptsConfig = PromptsConfig()
+    """What is done to prompts before they are sent."""
     cache: CacheConfig = CacheConfig()
     """When answers are served again."""
     timeouts: TimeoutsConfig = TimeoutsConfig()

@@ -51,6 +51,8 @@ ROUTE_REASON: Final = "spendgate.route.reason"
 ROUTE_EXPECTED_NANO_USD: Final = "spendgate.route.expected_nano_usd"
 ROUTE_WORST_CASE_NANO_USD: Final = "spendgate.route.worst_case_nano_usd"
 ANSWER_SOURCE: Final = "spendgate.answer.source"
+PLAN_TAKEN: Final = "spendgate.plan.taken"
+PLAN_STOOD: Final = "spendgate.plan.stood"
 ATTEMPT_NUMBER: Final = "spendgate.attempt.number"
 COUNT_METHOD: Final = "spendgate.tokens.method"
 TOKENS_SYSTEM: Final = "spendgate.tokens.system"
@@ -79,3 +81,6 @@ DURATION_BOUNDARIES_SECONDS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
 )
+TOKENS_REMOVED: Final = "spendgate.tokens.removed"
+SUMMARY_NANO_USD: Final = "spendgate.cost.summary_nano_usd"
+CONTEXT_DECISION: Final = "spendgate.context.decision"

@@ -12,6 +12,7 @@ from catalog.config import ConfigError, parse_config
 from catalog.money import usd_text
 from catalog.price import ModelPrice, Rates
 from catalog.prices import PriceBook, UnknownModel, Unpriced
+from catalog.prompt_cache import prompt_cache_of
 from catalog.schema import FleetConfig
 from cli.place import JsonOption
 from cli.problems import EXIT_USAGE, Problem, command
@@ -29,9 +30,6 @@ NO_CACHE = "no-cache"
 MODELS = (NO_CACHE, "gpt-4o", "gpt-5.4", "gpt-6.1-sol", "claude-sonnet-4-6", "claude-opus-5-5")
 # What a window policy is given for a conversation so long, in user messages.
 BUDGET_TOKENS = ((100, 40_000), (30, 12_000), (0, 4_000))
-PREFIX_TOKENS_MIN = 1024
-# Where it is longer or shorter (Anthropic's page on prompt caching, November 2026).
-PREFIX_TOKENS = {"claude-sonnet-4-6": 2048, "claude-opus-5-5": 512, "claude-opus-4-7": 2048}
 MESSAGES_REMEMBERED_MAX = 200_000
 EPILOG = "Example: spendgate eval context --data conversations.jsonl --models gpt-5.4 --json"
 
@@ -60,7 +58,7 @@ def context(
     budget = budget or next(tokens for least, tokens in BUDGET_TOKENS if turns >= least)
     found = evaluate(stretch(talks, turns) if turns else talks, names, budget)
     if as_json:
-        print_json({"models": found, "assumptions": assumptions(len(talks), turns, budget)})
+        print_json({"models": found, "assumptions": assumptions(names, len(talks), turns, budget)})
         return
     rows = [
         [name, policy, each["usd"], f"{each['input_tokens']:,}", f"{each['facts_kept']:.3f}"]
@@ -110,7 +108,7 @@ def run(
         price = prices[name]
         shape = Shape(
             price.rates,
-            prefix_tokens_min=PREFIX_TOKENS.get(name, PREFIX_TOKENS_MIN),
+            prefix_tokens_min=prompt_cache_of(name).prefix_tokens_min,
             cliff_tokens_over=price.tiers[0].input_tokens_over if price.tiers else 0,
         )
         sums: dict[Policy, list[Sums]] = {policy: [] for policy in Policy}
@@ -155,7 +153,7 @@ def _fleet(name: str, vendor: str) -> FleetConfig:
     )
 
 
-def assumptions(talks: int, turns: int, budget: int) -> dict[str, Any]:
+def assumptions(names: Sequence[str], talks: int, turns: int, budget: int) -> dict[str, Any]:
     """What the figures rest on."""
     return {
         "conversations": talks,
@@ -163,7 +161,7 @@ def assumptions(talks: int, turns: int, budget: int) -> dict[str, Any]:
         "budget_tokens": budget,
         "calls": "one for each assistant message, with all before it as input",
         "provider_cache": "every call comes within its lifetime; a cut keeps the instructions",
-        "prefix_tokens_min": {"default": PREFIX_TOKENS_MIN, **PREFIX_TOKENS},
+        "prefix_tokens_min": {name: prompt_cache_of(name).prefix_tokens_min for name in names},
         "usd": "input and output at today's list prices; no-cache: 2.50 in, 15.00 out a million",
         "facts_kept": "ids, numbers and names of an answer said before, still in its context",
         "counts": "o200k_base for OpenAI, estimated for others",

@@ -1,10 +1,11 @@
-"""`spendgate ledger`: checks of the books, and prices learned later."""
+"""`spendgate ledger`: checks of the books, prices learned later, and their database."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from cli import ledger_archive, ledger_migrate
 from cli.place import (
     DIR_DEFAULT,
     TENANT,
@@ -23,12 +24,16 @@ VERIFY_SECONDS_MAX = 3600.0
 ROWS_SHOWN_MAX = 20
 
 app = typer.Typer(
-    help="Check the books; price them again.", no_args_is_help=True, epilog=EXIT_CODES_HELP
+    help="Check the books; price them again; look after their database.",
+    no_args_is_help=True,
+    epilog=EXIT_CODES_HELP,
 )
 
 
 def register(parent: typer.Typer) -> None:
     """Adds the group to the command line."""
+    ledger_migrate.register(app)
+    ledger_archive.register(app)
     parent.add_typer(app, name="ledger")
 
 

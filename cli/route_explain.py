@@ -9,6 +9,7 @@ import typer
 from catalog.money import usd_text
 from cli.place import DIR_DEFAULT, DirOption, JsonOption, TokenOption, inner_door, talking
 from cli.problems import EXIT_USAGE, Problem, command
+from cli.route_proposals import apply, proposals
 from cli.show import as_dict, print_json, print_table
 
 SERVICE = "spendgate.router.v1.RouterService"
@@ -99,6 +100,8 @@ def _line(prospect: Any) -> list[str]:
 
 
 app.command("explain", epilog=EPILOG)(explain)
+app.command("proposals")(proposals)
+app.command("apply")(apply)
 
 
 def register(main: typer.Typer) -> None:

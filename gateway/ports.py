@@ -5,7 +5,7 @@ from typing import Protocol
 
 from opentelemetry.trace import Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
-from spendgate.ledger.v1 import entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -56,6 +56,10 @@ class Services(Protocol):
 
     async def record(self, item: ledger_pb.RecordItem, deadline: Deadline) -> entry_pb2.Entry:
         """A row booked that had no hold."""
+        ...
+
+    async def budgets(self, tenant: str, deadline: Deadline) -> Sequence[budget_pb2.Budget]:
+        """A tenant's budgets, at most one page of the ledger's."""
         ...
 
     async def resolve_key(self, secret: str, deadline: Deadline) -> key_pb2.Key:

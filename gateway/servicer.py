@@ -8,20 +8,24 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from chassis.calls import current_call
+from gateway.compression_trials import Caller, CompressionTest
 from gateway.door import Identity
 from gateway.errors import KeyInvalid
 from gateway.saga.complete import Completer
 
 SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
 # The saga opens the request's root span itself, at both edges alike.
-OWN_SPAN_METHODS = frozenset({f"/{SERVICE_NAME}/Complete", f"/{SERVICE_NAME}/StreamComplete"})
+OWN_SPAN_METHODS = frozenset(
+    f"/{SERVICE_NAME}/{method}" for method in ("Complete", "StreamComplete", "TestCompression")
+)
 
 
 class GatewayServicer(pb_grpc.GatewayServiceServicer):
     """spendgate.gateway.v1.GatewayService."""
 
-    def __init__(self, door: Completer) -> None:
+    def __init__(self, door: Completer, compression: CompressionTest) -> None:
         self._door = door
+        self._compression = compression
 
     async def Complete(self, request: pb.CompleteRequest, _: Any) -> pb.CompleteResponse:
         """Answers a prompt."""
@@ -39,6 +43,14 @@ class GatewayServicer(pb_grpc.GatewayServiceServicer):
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def TestCompression(
+        self, request: pb.TestCompressionRequest, _: Any
+    ) -> pb.TestCompressionResponse:
+        """Answers prompts as they are and compressed, and compares."""
+        call = current_call()
+        caller = Caller(_identity(call.caller), call.traceparent, call.deadline)
+        return await self._compression.run(request, caller)
 
 
 def _identity(caller: object) -> Identity:

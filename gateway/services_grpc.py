@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.trace import INVALID_SPAN, Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.cache.v1 import cache_service_pb2_grpc as cache_grpc
-from spendgate.ledger.v1 import entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 from spendgate.router.v1 import router_service_pb2 as router_pb
@@ -20,6 +20,7 @@ from chassis.hop import BatchHop
 from chassis.tls import TlsFiles
 
 MODELS_PAGE_SIZE = 200
+BUDGETS_PAGE_SIZE = 200
 
 
 class GrpcServices:
@@ -110,6 +111,13 @@ class GrpcServices:
         """A row booked that had no hold."""
         entry: entry_pb2.Entry = await self._record.call(item, deadline)
         return entry
+
+    async def budgets(self, tenant: str, deadline: Deadline) -> Sequence[budget_pb2.Budget]:
+        """A tenant's budgets, at most one page of the ledger's."""
+        request = ledger_pb.ListBudgetsRequest(tenant=tenant, page_size=BUDGETS_PAGE_SIZE)
+        response = await self._books.call(self._ledger.ListBudgets, request, deadline)
+        budgets: Sequence[budget_pb2.Budget] = response.budgets
+        return budgets
 
     async def resolve_key(self, secret: str, deadline: Deadline) -> key_pb2.Key:
         """Whose key it is."""

@@ -19,6 +19,8 @@ TAG_VALUE_BYTES_MAX = 128
 CLAIM_PREFIX = "claim."
 OUTPUT_TOKENS_MAX = 10**9
 CHOICES_MAX = 16
+KEEP_PERCENT_MAX = 99
+CONTEXT_TOKENS_MAX = 10**9
 STOPS_MAX = 16
 # What other tiers and tools of the provider's own cost is not modelled yet: passing them
 # through would book a wrong price.
@@ -93,8 +95,30 @@ def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
             yield FieldViolation("options.tags", f"values have at most {TAG_VALUE_BYTES_MAX} bytes")
     if options.HasField("cost_max_nanos") and options.cost_max_nanos < 1:
         yield FieldViolation("options.cost_max_nanos", "is at least 1")
+    yield from _of_shaping(options)
     if options.cache_mode not in pb.CacheMode.values():
         yield FieldViolation("options.cache_mode", "is not a mode this gateway knows")
+
+
+def _of_shaping(options: pb.RequestOptions) -> Iterator[FieldViolation]:
+    compression, context = options.compression, options.context
+    if compression.level not in pb.CompressionLevel.values():
+        yield FieldViolation("options.compression.level", "is not a level this gateway knows")
+    if not 0 <= compression.keep_percent <= KEEP_PERCENT_MAX:
+        yield FieldViolation(
+            "options.compression.keep_percent", f"is between 1 and {KEEP_PERCENT_MAX}"
+        )
+    if context.policy not in pb.ContextPolicy.values():
+        yield FieldViolation("options.context.policy", "is not a policy this gateway knows")
+    if len(context.summary_model.encode()) > MODEL_BYTES_MAX:
+        yield FieldViolation(
+            "options.context.summary_model", f"takes at most {MODEL_BYTES_MAX} bytes"
+        )
+    for name in ("budget_tokens", "expected_rest_turns"):
+        if not 0 <= getattr(context, name) <= CONTEXT_TOKENS_MAX:
+            yield FieldViolation(
+                f"options.context.{name}", f"is between 0 and {CONTEXT_TOKENS_MAX}"
+            )
 
 
 def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:

@@ -18,6 +18,7 @@ from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
 from gateway import desk
 from gateway.auth import Keys
+from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer
@@ -32,13 +33,19 @@ from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
-from gateway.saga.outcomes import Outcomes, not_carried_out
+from gateway.saga.outcomes import Outcomes
+from gateway.saga.plan import Plans
+from gateway.saga.sessions import Sessions
+from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
+from gateway.similarity import LexicalSimilarity
 
 HTTP_OFF = "off"
 
@@ -67,8 +74,6 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; HttpAddressTaken; OSError.
     """
     fleet = load_fleet(settings.config)
-    if problems := not_carried_out(fleet.config.routing):
-        raise SetupProblem(problems)
     outbox_part = outfit.health.part("outbox")
     session = open_session()
     providers = make_providers(fleet, session, os.environ)
@@ -103,9 +108,10 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
     return Room(
         servicers=[
-            (pb_grpc.add_GatewayServiceServicer_to_server, GatewayServicer(door)),
+            (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
             (desk.add_to_server, desk.Desk(services)),
         ],
         service_names=[SERVICE_NAME],
@@ -220,14 +226,38 @@ def _door(
     providers: Mapping[str, Provider],
     limits: Limits,
 ) -> Completer:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     outcomes = Outcomes(services, books, fleet.config.routing)
 
     def new_id() -> str:
         return str(uuid.uuid4())
 
-    def now() -> datetime:
-        return datetime.now(UTC)
-
+    caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
+    answers = Answers(services, books, fleet, new_id=new_id, now=now)
+    steps = Steps(
+        services,
+        books,
+        fleet=fleet,
+        settings=settings,
+        outcomes=outcomes,
+        sessions=Sessions(),
+        budget_use=BudgetUse(services),
+        shaping=Shaping(fleet, now),
+        new_id=new_id,
+    )
+    shadows = Shadows(
+        services,
+        books,
+        steps,
+        caller=caller,
+        answers=answers,
+        outcomes=outcomes,
+        telemetry=outfit.telemetry,
+        purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, now),
+        new_id=new_id,
+    )
     return Completer(
         Parts(
             settings=settings,
@@ -239,17 +269,12 @@ def _door(
                 seconds_max=settings.identity_seconds_max,
                 count_max=settings.identities_max,
             ),
-            steps=Steps(
-                services,
-                books,
-                fleet=fleet,
-                settings=settings,
-                outcomes=outcomes,
-                new_id=new_id,
-            ),
-            caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
-            answers=Answers(services, books, fleet, new_id=new_id, now=now),
+            steps=steps,
+            caller=caller,
+            answers=answers,
             limits=limits,
+            plans=Plans(caller, answers, outcomes),
+            shadows=shadows,
             telemetry=outfit.telemetry,
             new_id=new_id,
         )

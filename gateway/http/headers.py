@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import quote
 
 from multidict import CIMultiDictProxy
@@ -13,6 +14,7 @@ from gateway.openai.wire import cache_word, counts_money, saved_nanos, usd
 PREFIX = "x-spendgate-"
 TRACEPARENT_BYTES_MAX = 128
 _USD = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
+_TOKENS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _NANOS_DIGITS = 9
 NANOS_PER_USD = 1_000_000_000
 # All that is printable in ASCII but the percent sign.
@@ -25,12 +27,32 @@ _NAMES = {
 }
 _CACHE = PREFIX + "cache"
 _COST_MAX = PREFIX + "cost-max-usd"
+_COMPRESSION = PREFIX + "compression"
+_CONTEXT = PREFIX + "context"
+_BUDGET_TOKENS = PREFIX + "context-budget-tokens"
+_SUMMARY_MODEL = PREFIX + "summary-model"
+_LEVELS = {
+    "off": gateway_pb2.COMPRESSION_LEVEL_OFF,
+    "lossless": gateway_pb2.COMPRESSION_LEVEL_LOSSLESS,
+    "tool_results": gateway_pb2.COMPRESSION_LEVEL_TOOL_RESULTS,
+    "wording": gateway_pb2.COMPRESSION_LEVEL_WORDING,
+    "extract": gateway_pb2.COMPRESSION_LEVEL_EXTRACT,
+}
+_POLICIES = {
+    "all": gateway_pb2.CONTEXT_POLICY_ALL,
+    "auto": gateway_pb2.CONTEXT_POLICY_AUTO,
+    "append_only": gateway_pb2.CONTEXT_POLICY_APPEND_ONLY,
+    "sliding_window": gateway_pb2.CONTEXT_POLICY_SLIDING_WINDOW,
+    "window_with_facts": gateway_pb2.CONTEXT_POLICY_WINDOW_WITH_FACTS,
+    "summary": gateway_pb2.CONTEXT_POLICY_SUMMARY,
+}
 _CACHE_MODES = {
     "off": gateway_pb2.CACHE_MODE_OFF,
     "exact": gateway_pb2.CACHE_MODE_EXACT,
     "refresh": gateway_pb2.CACHE_MODE_REFRESH,
 }
 
+ValueT = TypeVar("ValueT")
 Headers = CIMultiDictProxy[str]
 
 
@@ -39,19 +61,35 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
 
     An unknown one is refused too: a misspelt limit on cost must not be no limit.
     """
-    known = {*_NAMES, _CACHE, _COST_MAX}
+    known = {*_NAMES, _CACHE, _COST_MAX, _COMPRESSION, _CONTEXT, _BUDGET_TOKENS, _SUMMARY_MODEL}
     for name in headers:
         if name.lower().startswith(PREFIX) and name.lower() not in known:
             raise invalid(PREFIX + "*", f"known headers: {', '.join(sorted(known))}")
     for header, field in _NAMES.items():
         if value := only(headers, header):
             setattr(options, field, value)
-    if word := only(headers, _CACHE):
-        if word not in _CACHE_MODES:
-            raise invalid(_CACHE, f"must be one of: {', '.join(_CACHE_MODES)}")
-        options.cache_mode = _CACHE_MODES[word]
+    if mode := _choice(headers, _CACHE, _CACHE_MODES):
+        options.cache_mode = mode
+    if level := _choice(headers, _COMPRESSION, _LEVELS):
+        options.compression.level = level
+    if policy := _choice(headers, _CONTEXT, _POLICIES):
+        options.context.policy = policy
+    if tokens := only(headers, _BUDGET_TOKENS):
+        if not _TOKENS.fullmatch(tokens):
+            raise invalid(_BUDGET_TOKENS, "must be a whole number from 1 to 999999999")
+        options.context.budget_tokens = int(tokens)
+    if model := only(headers, _SUMMARY_MODEL):
+        options.context.summary_model = model
     if amount := only(headers, _COST_MAX):
         options.cost_max_nanos = _nanos(amount)
+
+
+def _choice(headers: Headers, name: str, values: Mapping[str, ValueT]) -> ValueT | None:
+    """What the header's word stands for; None without the header. Raises: InvalidFields."""
+    word = only(headers, name)
+    if word and word not in values:
+        raise invalid(name, f"must be one of: {', '.join(values)}")
+    return values.get(word)
 
 
 def only(headers: Headers, name: str) -> str:

@@ -138,6 +138,16 @@ def render_summary(
         "booking_pending": summary.booking_pending,
         "latency_ms": summary.latency_ms,
     }
+    if summary.HasField("shaping"):
+        shaping = summary.shaping
+        told["shaping"] = {
+            "original_tokens": shaping.original_tokens,
+            "sent_tokens": shaping.sent_tokens,
+            "removed_tokens": dict(shaping.removed_tokens),
+            "messages_cut": shaping.messages_cut,
+            "decision": shaping.decision,
+            "summary_cost_nanos": shaping.summary_cost_nanos,
+        }
     if summary.HasField("tightest") and not counts_money(summary.tightest):
         tightest = summary.tightest
         told["budget"] = {

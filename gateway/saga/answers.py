@@ -1,7 +1,7 @@
 """Answers on their way out: from the cache, from another request, from a provider; booked."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,15 @@ class Answer:
         """The answer as a stream brings it."""
         for choice in self.choices:
             yield from pieces_of(choice)
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A provider's answer and what is owed for it."""
+
+    attempt: Try
+    given: ProviderAnswer
+    entry: entry_pb2.Attempt
 
 
 class Answers:
@@ -110,27 +119,53 @@ class Answers:
         )
         return Answer(answer.choices, outcome)
 
-    async def from_provider(
-        self, ask: Ask, hold: OwnedHold, attempt: Try, given: ProviderAnswer
-    ) -> Answer:
-        """What a provider answered: kept if it may be, charged, its span ended."""
-        choices = list(given.choices)
+    async def book(
+        self, ask: Ask, hold: OwnedHold, attempt: Try, given: ProviderAnswer, *, extra: bool = False
+    ) -> Booked:
+        """What a provider answered, counted and owed for. `extra`: it may not be the one taken."""
 
-        async def book() -> entry_pb2.Attempt:
+        async def counted() -> entry_pb2.Attempt:
             usage, source = await usage_of(
-                self._services, ask, attempt.candidate, given.usage, text_of(choices)
+                self._services, ask, attempt.candidate, given.usage, text_of(given.choices)
             )
-            made = self._answered(ask, attempt, usage, source)
+            made = self._answered(ask, attempt, usage, source, extra=extra)
             if given.told is not None and source == entry_pb2.USAGE_SOURCE_REPORTED:
                 made.told_input_tokens, made.told_output_tokens = given.told
             return made
 
         # From here on money is owed: whoever cancels us, the hold's way out books it.
-        hold.unfinished = book
-        booked = await book()
-        hold.unfinished = None
-        hold.attempts.append(booked)
-        self._keep(ask, choices, attempt, booked.usage)
+        hold.under_way[attempt.number] = counted
+        entry = await counted()
+        del hold.under_way[attempt.number]
+        hold.attempts.append(entry)
+        return Booked(attempt, given, entry)
+
+    async def conclude(
+        self, ask: Ask, hold: OwnedHold, taken: Booked, tried: Sequence[Booked] = ()
+    ) -> Answer:
+        """The answer that is taken: kept if it may be, charged with all that was tried, every
+        attempt's span ended."""
+        choices, entry, candidate = list(taken.given.choices), taken.entry, taken.attempt.candidate
+        del entry.counterfactuals[:]
+        entry.counterfactuals.extend(
+            attempts.routing(ask, candidate.model, ask.decision.baseline_model, entry.usage)
+        )
+        self._keep(ask, choices, taken.attempt, entry.usage)
+        cost = await self.charge(hold, [*tried, taken])
+        outcome = Outcome(
+            source=pb.ANSWER_SOURCE_PROVIDER,
+            model=candidate.model,
+            provider=candidate.provider,
+            usage=entry.usage,
+            usage_source=entry.usage_source,
+            cost=cost,
+            explanation=ask.decision.explanation,
+            finish_reasons=_finish_reasons(choices),
+        )
+        return Answer(choices, outcome)
+
+    async def charge(self, hold: OwnedHold, tried: Sequence[Booked]) -> Cost:
+        """Charges what was done under a hold and ends the attempts' spans."""
         settlement = await hold.confirm()
         if settlement is None:
             cost = calculated(self._fleet.book, hold.attempts, self._now())
@@ -139,18 +174,9 @@ class Answers:
         cost.notices = hold.hold.notices
         if cost.tightest is None and hold.hold.HasField("tightest"):
             cost.tightest = hold.hold.tightest
-        _end_span(attempt, booked.usage, cost)
-        outcome = Outcome(
-            source=pb.ANSWER_SOURCE_PROVIDER,
-            model=attempt.candidate.model,
-            provider=attempt.candidate.provider,
-            usage=booked.usage,
-            usage_source=booked.usage_source,
-            cost=cost,
-            explanation=ask.decision.explanation,
-            finish_reasons=_finish_reasons(choices),
-        )
-        return Answer(choices, outcome)
+        for each in tried:
+            _end_span(each, cost.by_entry.get(each.entry.entry_id, 0))
+        return cost
 
     def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:
         """Books a stream that breaks off: its prompt and what was written until then."""
@@ -175,6 +201,8 @@ class Answers:
         usage: chat_pb2.TokenUsage,
         source: entry_pb2.UsageSource,
         outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
+        *,
+        extra: bool = False,
     ) -> entry_pb2.Attempt:
         return attempts.answered(
             ask,
@@ -185,6 +213,7 @@ class Answers:
             entry_id=self._new_id(),
             kind=attempt.kind,
             outcome=outcome,
+            extra=extra,
         )
 
     async def _record(self, ask: Ask, attempt: entry_pb2.Attempt) -> Cost:
@@ -228,15 +257,17 @@ def _finish_reasons(choices: Iterable[chat_pb2.Choice]) -> list[str]:
     ]
 
 
-def _end_span(attempt: Try, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
-    span = attempt.span
-    if span.is_recording():
-        span.set_attributes(
+def _end_span(booked: Booked, cost_nanos: int) -> None:
+    attempt, usage = booked.attempt, booked.entry.usage
+    if attempt.ended:
+        return
+    if attempt.span.is_recording():
+        attempt.span.set_attributes(
             {
                 names.GEN_AI_INPUT_TOKENS: input_tokens(usage),
                 names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
-                names.COST_NANO_USD: cost.cost_nanos,
+                names.COST_NANO_USD: cost_nanos,
             }
         )
     # The settlement that told the cost is not the provider's time.
-    span.end(end_time=attempt.answered_ns or time.time_ns())
+    attempt.end(attempt.answered_ns or time.time_ns())

@@ -12,12 +12,14 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
+from catalog.prompts import PromptsConfig
 from catalog.schema import AUTO, CacheConfig, CacheScope
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
 from gateway.limits.rules import NO_RATES, Rates
+from gateway.saga.wishes import Wishes, wishes_of
 
 TRACE_ID_LOW_BITS = 1 << 64
 
@@ -46,6 +48,17 @@ class Ask:
     first_token_ms: int = 0
     # A budget asked for the cheapest model, and it was chosen.
     downgraded: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
+    # The model whose vocabulary the prompt is counted with.
+    counted_as: str = ""
+    # The prompt as it is sent, where that is not as it came.
+    shaped: chat_pb2.Prompt | None = None
+    summary_cost_nanos: int = 0
+
+    @property
+    def sent(self) -> chat_pb2.Prompt:
+        """The prompt as a provider gets it."""
+        return self.prompt if self.shaped is None else self.shaped
 
     @property
     def traceparent(self) -> str:
@@ -75,6 +88,7 @@ def open_ask(
     deadline: Deadline,
     telemetry: Telemetry,
     cache: CacheConfig,
+    prompts: PromptsConfig,
     new_id: Callable[[], str],
 ) -> Ask:
     """Takes a checked request in and opens its root span; the caller ends it.
@@ -120,6 +134,7 @@ def open_ask(
         streams=streams,
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
+        wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
     )
 
 

@@ -7,6 +7,7 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from gateway.saga.ask import Ask
+from gateway.saga.shaping import compression_step
 
 
 def answered(
@@ -19,9 +20,19 @@ def answered(
     entry_id: str,
     kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL,
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
+    extra: bool = False,
 ) -> entry_pb2.Attempt:
-    """A provider call that used tokens. Routing saved what the baseline model would have cost
-    more, for the same tokens; only where the router chose."""
+    """A provider call that used tokens. A shorter prompt saved what the whole one would have cost
+    more; routing what the baseline model would have cost more for that, where the router chose.
+    `extra`: its answer is not taken, and without routing it would not have been made: routing cost
+    what it cost."""
+    shorter = compression_step(ask, candidate.model, usage)
+    whole = usage if shorter is None else shorter.usage
+    steps = (
+        [not_made(candidate.model)]
+        if extra
+        else routing(ask, candidate.model, ask.decision.baseline_model, whole)
+    )
     return entry_pb2.Attempt(
         entry_id=entry_id,
         kind=kind,
@@ -32,7 +43,7 @@ def answered(
         provider=candidate.provider,
         usage=usage,
         usage_source=source,
-        counterfactuals=_routing(ask, candidate.model, ask.decision.baseline_model, usage),
+        counterfactuals=[*([] if shorter is None else [shorter]), *steps],
         latency_ms=ask.latency_ms(),
         first_token_ms=ask.first_token_ms,
         trace_id=ask.trace_id,
@@ -95,15 +106,23 @@ def served(
         model_asked=ask.model,
         model_used=model,
         usage_source=entry_pb2.USAGE_SOURCE_NONE,
-        counterfactuals=[saved, *_routing(ask, model, baseline_model, usage)],
+        counterfactuals=[saved, *routing(ask, model, baseline_model, usage)],
         latency_ms=ask.latency_ms(),
         trace_id=ask.trace_id,
     )
 
 
-def _routing(
+def not_made(model: str) -> entry_pb2.Counterfactual:
+    """Without routing this call would not have been made: it saved less than nothing."""
+    return entry_pb2.Counterfactual(
+        cause=entry_pb2.SAVING_CAUSE_ROUTING, model=model, usage=chat_pb2.TokenUsage()
+    )
+
+
+def routing(
     ask: Ask, model: str, baseline_model: str, usage: chat_pb2.TokenUsage
 ) -> Sequence[entry_pb2.Counterfactual]:
+    """The step back to the baseline model, where the router chose another."""
     if not ask.automatic or not baseline_model or baseline_model == model:
         return ()
     return (

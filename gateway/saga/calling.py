@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from catalog.schema import RetryConfig
 from chassis import names
-from chassis.deadline import DeadlinePassed
+from chassis.deadline import Deadline, DeadlinePassed
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.errors import ProviderFailed
 from gateway.providers.port import (
@@ -47,6 +47,22 @@ class Try:
     error: ProviderError | None = None
     # When the answer was whole, in nanoseconds since 1970. 0: not yet.
     answered_ns: int = 0
+    ended: bool = False
+
+    def end(self, end_time: int | None = None) -> None:
+        """Ends the span, once."""
+        if not self.ended:
+            self.ended = True
+            self.span.end(end_time=end_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Candidates to try in order, each so often, until a moment."""
+
+    candidates: Sequence[router_pb.Candidate]
+    deadline: Deadline
+    tries_max: int
 
 
 class Caller:
@@ -67,16 +83,19 @@ class Caller:
         self._new_id = new_id
         self._chance = chance
 
-    async def complete(self, ask: Ask, hold: OwnedHold) -> tuple[Try, ProviderAnswer]:
-        """The first whole answer; failed tries are left on the hold.
+    async def complete(
+        self, ask: Ask, hold: OwnedHold, chain: Chain | None = None
+    ) -> tuple[Try, ProviderAnswer]:
+        """The first whole answer; failed tries are left on the hold. Default: the decision's chain.
 
         Raises: ProviderRefused; ProviderFailed after the last try; DeadlinePassed.
         """
-        async for attempt in self._tries(ask, hold):
-            hold.unfinished = self._cancelled(ask, attempt)
+        chain = chain or self._decided(ask)
+        async for attempt in self._tries(ask, hold, chain):
+            hold.under_way[attempt.number] = self._cancelled(ask, attempt)
             try:
                 provider = self._providers[attempt.candidate.provider]
-                answer = await provider.complete(_call(ask, attempt), ask.deadline)
+                answer = await provider.complete(_call(ask, attempt), chain.deadline)
             except ProviderUnavailable as error:
                 attempt.error = error
                 continue
@@ -97,9 +116,9 @@ class Caller:
 
         Raises like complete(), and ProviderFailed when the answer breaks off.
         """
-        async for attempt in self._tries(ask, hold):
+        async for attempt in self._tries(ask, hold, self._decided(ask)):
             begun = False
-            hold.unfinished = self._cancelled(ask, attempt)
+            hold.under_way[attempt.number] = self._cancelled(ask, attempt)
             try:
                 provider = self._providers[attempt.candidate.provider]
                 async with aclosing(provider.stream(_call(ask, attempt), ask.deadline)) as pieces:
@@ -121,12 +140,17 @@ class Caller:
                 _end_if_failed(attempt)
         raise self._given_up(ask, hold)
 
-    async def _tries(self, ask: Ask, hold: OwnedHold) -> AsyncIterator[Try]:
+    def _decided(self, ask: Ask) -> Chain:
+        candidates = (ask.decision.chosen, *ask.decision.fallbacks)
+        return Chain(candidates, ask.deadline, self._retry.attempts_max)
+
+    async def _tries(self, ask: Ask, hold: OwnedHold, chain: Chain) -> AsyncIterator[Try]:
         """Every try the rules allow; whoever takes one sets its error before the next."""
-        number = 0
-        for place, candidate in enumerate((ask.decision.chosen, *ask.decision.fallbacks)):
-            for again in range(self._retry.attempts_max):
-                number += 1
+        tries_max = min(chain.tries_max, self._retry.attempts_max)
+        for place, candidate in enumerate(chain.candidates):
+            for again in range(tries_max):
+                hold.begun += 1
+                number = hold.begun
                 span = self._open_span(ask, candidate, number)
                 attempt = Try(candidate, number, span, _kind(place, again))
                 yield attempt
@@ -135,12 +159,12 @@ class Caller:
                     return
                 self._note_failed(ask, hold, attempt)
                 pause = self._pause_seconds(again, error)
-                if number == ATTEMPTS_MAX:
+                if number >= ATTEMPTS_MAX:
                     return
-                last = again + 1 == self._retry.attempts_max
+                last = again + 1 == tries_max
                 if last or not error.retryable_here or pause is None:
                     break
-                if pause >= ask.deadline.left_seconds():
+                if pause >= chain.deadline.left_seconds():
                     break
                 await asyncio.sleep(pause)
 
@@ -156,7 +180,7 @@ class Caller:
         return min(ceiling, self._retry.backoff_seconds_max) * self._chance()
 
     def _note_failed(self, ask: Ask, hold: OwnedHold, attempt: Try) -> None:
-        hold.unfinished = None
+        hold.under_way.pop(attempt.number, None)
         error = attempt.error
         reason = str(error.reason) if error is not None else ""
         hold.attempts.append(
@@ -222,7 +246,7 @@ def _kind(place: int, again: int) -> entry_pb2.EntryKind:
 
 def _call(ask: Ask, attempt: Try) -> ProviderCall:
     candidate = attempt.candidate
-    return ProviderCall(candidate.upstream_model, ask.prompt, candidate.output_tokens_max)
+    return ProviderCall(candidate.upstream_model, ask.sent, candidate.output_tokens_max)
 
 
 def _end_if_failed(attempt: Try) -> None:
@@ -233,4 +257,4 @@ def _end_if_failed(attempt: Try) -> None:
         mark_failed(attempt.span, "CALLER_GONE")
     else:
         return
-    attempt.span.end()
+    attempt.end()

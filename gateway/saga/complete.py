@@ -19,7 +19,7 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
 from gateway.door import Identity
-from gateway.errors import ModelNotAllowed, Overloaded, ServiceUnavailable
+from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
 from gateway.limits.limits import Limits
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
@@ -29,8 +29,11 @@ from gateway.saga.answers import Answer, Answers
 from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
+from gateway.saga.plan import Plans
+from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
+from gateway.saga.summaries import Summaries
 from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate import check_request
@@ -49,6 +52,8 @@ class Parts:
     caller: Caller
     answers: Answers
     limits: Limits
+    plans: Plans
+    shadows: Shadows
     telemetry: Telemetry
     new_id: Callable[[], str]
 
@@ -60,6 +65,7 @@ class Completer:
         self._parts = parts
         self._under_way = 0
         self._flights: SingleFlight[Answer] = SingleFlight()
+        self._summaries = Summaries(parts.services, self._on_behalf)
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
@@ -124,18 +130,62 @@ class Completer:
         )
         return answer if led else await self._parts.answers.shared(ask, answer)
 
+    async def _on_behalf(self, ask: Ask, request: pb.CompleteRequest) -> Answer:
+        """Answers a request that another one needs, in its name and within its time."""
+        who = ask.attribution
+        identity = Identity(who.tenant, who.key_id, who.project, who.user, who.feature)
+        try:
+            with self._admitted(request, identity, ask.traceparent, ask.deadline) as inner:
+                answer = await self._answer(inner)
+                _tell(inner, answer.outcome)
+                return answer
+        finally:
+            trace_current_call(ask.span)
+
     async def _from_provider(self, ask: Ask) -> Answer:
+        await self._summaries.write(ask)
         await self._parts.steps.route(ask)
-        async with self._parts.limits.at_model(ask), self._parts.steps.hold(ask) as hold:
-            attempt, given = await self._parts.caller.complete(ask, hold)
-            return await self._parts.answers.from_provider(ask, hold, attempt, given)
+        parts = self._parts
+        async with (
+            parts.limits.at_model(ask),
+            parts.steps.hold(ask) as hold,
+            parts.plans.early(ask, hold) as early,
+        ):
+            taken = early.taken
+            if taken is None:
+                try:
+                    attempt, given = await parts.caller.complete(ask, hold)
+                except ProviderFailed:
+                    if early.standby is None:
+                        raise
+                    taken = early.standby
+                else:
+                    taken = await parts.answers.book(ask, hold, attempt, given)
+            answer = await parts.answers.conclude(ask, hold, taken, early.booked)
+            self._learn(ask, answer)
+            return answer
 
     async def _stream_from_provider(
         self, ask: Ask
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        """A plan's cheap answers are waited for whole: nothing can be streamed before its check.
+        What stands goes out at once, the strong model's answer as it comes."""
         parts = self._parts
+        await self._summaries.write(ask)
         await parts.steps.route(ask)
-        async with parts.limits.at_model(ask), parts.steps.hold(ask) as hold:
+        async with (
+            parts.limits.at_model(ask),
+            parts.steps.hold(ask) as hold,
+            parts.plans.early(ask, hold) as early,
+        ):
+            if early.taken is not None:
+                answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
+                self._learn(ask, answer)
+                _tell(ask, answer.outcome)
+                for delta in answer.deltas():
+                    yield pb.StreamCompleteResponse(delta=delta)
+                yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+                return
             so_far = AnswerJoiner()
             given: ProviderAnswer | None = None
             async with aclosing(parts.caller.stream(ask, hold)) as pieces:
@@ -145,14 +195,23 @@ class Completer:
                         continue
                     if not ask.first_token_ms:
                         ask.first_token_ms = max(1, ask.latency_ms())
-                        hold.unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                        unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                        hold.under_way[attempt.number] = unfinished
                     so_far.add(piece.delta)
                     yield pb.StreamCompleteResponse(delta=piece.delta)
             if given is None:
                 raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
-            answer = await parts.answers.from_provider(ask, hold, attempt, given)
+            booked = await parts.answers.book(ask, hold, attempt, given)
+            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+            self._learn(ask, answer)
             _tell(ask, answer.outcome)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+
+    def _learn(self, ask: Ask, answer: Answer) -> None:
+        """What a paid answer tells for later ones."""
+        outcome = answer.outcome
+        self._parts.steps.told_cost(ask, outcome.model, outcome.usage, outcome.cost)
+        self._parts.shadows.after(ask, outcome.model, answer.choices)
 
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
@@ -189,6 +248,7 @@ class Completer:
             deadline=deadline.sooner(parts.fleet.config.timeouts.request_seconds),
             telemetry=parts.telemetry,
             cache=parts.fleet.config.cache,
+            prompts=parts.fleet.config.prompts,
             new_id=parts.new_id,
         )
         trace_current_call(ask.span)

@@ -30,8 +30,12 @@ class OwnedHold:
     def __init__(self, hold: hold_pb2.Hold, books: Books, ask: Ask) -> None:
         self.hold = hold
         self.attempts: list[entry_pb2.Attempt] = []
-        # Set while a call is under way whose use is not known yet.
-        self.unfinished: Unfinished | None = None
+        # By attempt number, the calls under way whose use is not known yet.
+        self.under_way: dict[int, Unfinished] = {}
+        # The attempts begun so far.
+        self.begun = 0
+        # What kind of row each attempt is booked as, if not as what it is.
+        self.kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
         self._books = books
         self._traceparent = ask.traceparent
         self._tenant = ask.attribution.tenant
@@ -50,39 +54,41 @@ class OwnedHold:
         if self._resolved:
             return
         self._resolved = True
-        if self.unfinished is not None:
-            self._books.spawn(self._settle_unfinished(self.unfinished))
-        elif self._owes():
-            self._books.spawn(self._books.settle(self._settle_item()))
+        if self.under_way or any(attempt.usage.ByteSize() for attempt in self.attempts):
+            self._books.spawn(self._settle_unfinished())
         else:
             self._books.release_soon(self._release_item())
 
-    async def _settle_unfinished(self, unfinished: Unfinished) -> None:
-        attempt = await unfinished()
-        if attempt is None and not self._owes():
+    async def _settle_unfinished(self) -> None:
+        for unfinished in self.under_way.values():
+            attempt = await unfinished()
+            if attempt is not None:
+                self.attempts.append(attempt)
+        if self.attempts:
+            await self._books.settle(self._settle_item())
+        else:
             self._books.release_soon(self._release_item())
-            return
-        if attempt is not None:
-            self.attempts.append(attempt)
-        await self._books.settle(self._settle_item())
-
-    def _owes(self) -> bool:
-        """Whether an attempt that failed has to be paid all the same."""
-        return any(attempt.usage.ByteSize() for attempt in self.attempts)
 
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(
             traceparent=self._traceparent,
             hold_id=self.hold.hold_id,
-            attempts=self.attempts,
+            attempts=self._in_order(),
             tenant=self._tenant,
         )
+
+    def _in_order(self) -> list[entry_pb2.Attempt]:
+        """Calls that ran at once may have ended in any order."""
+        for attempt in self.attempts:
+            if self.kind != entry_pb2.ENTRY_KIND_CALL:
+                attempt.kind = self.kind
+        return sorted(self.attempts, key=lambda attempt: attempt.attempt_number)
 
     def _release_item(self) -> ledger_pb.ReleaseItem:
         return ledger_pb.ReleaseItem(
             traceparent=self._traceparent,
             hold_id=self.hold.hold_id,
-            attempts=self.attempts,
+            attempts=self._in_order(),
             tenant=self._tenant,
         )
 

@@ -7,7 +7,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
-from catalog.routing import PolicyConfig, RoutingConfig, RoutingPolicy
+from catalog.routing import RoutingConfig, RoutingPolicy
 from chassis.deadline import Deadline
 from gateway.ports import Services
 from gateway.providers.port import Unavailability
@@ -34,8 +34,37 @@ class Outcomes:
 
     def learns_from(self, ask: Ask) -> bool:
         """Whether a policy that predicts or measures decides on this request."""
+        policy = self._routing.policy_for(ask.attribution.feature)
+        return ask.automatic and (
+            policy.policy is not RoutingPolicy.CHEAPEST_CAPABLE
+            or policy.escalation is not None
+            or self._routing.learning.shadow_percent > 0
+        )
+
+    def rations(self, ask: Ask) -> bool:
+        """Whether the use of the caller's budget decides on this request."""
         policy = self._routing.policy_for(ask.attribution.feature).policy
-        return ask.automatic and policy is not RoutingPolicy.CHEAPEST_CAPABLE
+        return ask.automatic and policy is RoutingPolicy.BUDGET
+
+    def checked(self, ask: Ask, model: str, *, stood: bool) -> None:
+        """Whether an answer of a plan stood its checks."""
+        score = 1.0 if stood else 0.0
+        self._score(ask, model, router_pb.OUTCOME_SOURCE_VALIDATOR, score)
+
+    def compared(self, ask: Ask, model: str, score: float) -> None:
+        """How an answer compares with the shadow model's."""
+        self._score(ask, model, router_pb.OUTCOME_SOURCE_SHADOW, score)
+
+    def _score(self, ask: Ask, model: str, source: router_pb.OutcomeSource, score: float) -> None:
+        outcome = router_pb.Outcome(
+            traceparent=ask.traceparent,
+            tenant=ask.attribution.tenant,
+            request_id=ask.request_id,
+            model=model,
+            source=source,
+            score=score,
+        )
+        self._books.spawn(self._report(outcome))
 
     def tell(self, ask: Ask, attempts: Iterable[entry_pb2.Attempt]) -> None:
         """How each attempt ended, by its number where several called the same model."""
@@ -85,21 +114,3 @@ def _outcome(ask: Ask, attempt: entry_pb2.Attempt) -> router_pb.Outcome:
         cached_input_tokens=cached,
         output_tokens=usage.output_tokens + usage.reasoning_tokens,
     )
-
-
-def not_carried_out(routing: RoutingConfig) -> list[str]:
-    """What the fleet file asks of automatic choice that this gateway does not do yet.
-
-    Taking it in silence would promise savings or quality that nobody delivers.
-    """
-    problems = []
-    policies: list[tuple[str, PolicyConfig]] = [("routing", routing)]
-    policies += [(f"routing.features.{name}", each) for name, each in routing.features.items()]
-    for path, policy in policies:
-        if policy.escalation is not None:
-            problems.append(f"{path}.escalation: the gateway does not carry out plans yet")
-        if policy.policy is RoutingPolicy.BUDGET:
-            problems.append(f"{path}.policy: the gateway does not tell the budget's use yet")
-    if routing.learning.shadow_percent:
-        problems.append("routing.learning.shadow_percent: the gateway asks no shadow model yet")
-    return problems

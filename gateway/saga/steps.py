@@ -1,8 +1,9 @@
 """The saga's steps up to the provider: count and look up, route, set money aside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from google.protobuf import duration_pb2
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -23,11 +24,17 @@ from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.hold import DowngradeWanted, OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
+from gateway.saga.sessions import Sessions
+from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
+from gateway.saga.summary import Cost
 from gateway.settings import GatewaySettings
 
 HOLD_SECONDS_MAX = 3600
+# As many as router.v1.RouteItem takes.
+EMBEDDING_NUMBERS_MAX = 1_024
 # A vendor that publishes no vocabulary may read half as many tokens again (Claude from 4.7 on
 # against o200k_base: up to 1.46 on published samples).
 OTHER_VENDOR_NUMERATOR, OTHER_VENDOR_DENOMINATOR = 3, 2
@@ -45,6 +52,9 @@ class Steps:
         fleet: Fleet,
         settings: GatewaySettings,
         outcomes: Outcomes,
+        sessions: Sessions,
+        budget_use: BudgetUse,
+        shaping: Shaping,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -52,24 +62,29 @@ class Steps:
         self._fleet = fleet
         self._settings = settings
         self._outcomes = outcomes
+        self._sessions = sessions
+        self._budget_use = budget_use
+        self._shaping = shaping
         self._new_id = new_id
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
-        """Counts the prompt and looks for an answer, both at once.
+        """Counts and shapes the prompt and looks for an answer to it as it came, both at once.
 
         Raises: what the tokenizer refuses, under the gateway's domain. The cache never fails a
         request: whatever keeps it from answering is a miss.
         """
         finding = asyncio.ensure_future(self._look_up(ask))
         try:
-            ask.prepared = await self._services.prepare(
-                tokenizer_pb.PrepareItem(
-                    traceparent=ask.traceparent,
-                    model=self._counted_as(ask.model),
-                    prompt=ask.prompt,
-                ),
-                ask.deadline,
+            ask.counted_as = self._counted_as(ask.model)
+            item = tokenizer_pb.PrepareItem(
+                traceparent=ask.traceparent,
+                model=ask.counted_as,
+                prompt=ask.prompt,
             )
+            self._shaping.add_to(item, ask, self._stands_for(ask.model))
+            ask.prepared = await self._services.prepare(item, ask.deadline)
+            if ask.prepared.HasField("edits"):
+                ask.shaped = sent_prompt(ask.prompt, ask.prepared.edits)
         except Exception as error:
             finding.cancel()
             raise from_service("tokenizer", error) from None
@@ -79,6 +94,7 @@ class Steps:
         ask.finding = await finding
         outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
         ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
+        note_shaping(ask)
 
     async def route(self, ask: Ask) -> None:
         """Picks the model and the fallback chain; once a budget has asked for it, the cheapest
@@ -103,8 +119,15 @@ class Steps:
             item.text = routing_text(ask.prompt)
             item.request_id = ask.request_id
             item.json_wanted = bool(ask.prompt.response_format_json)
+            item.embedding.extend(embedding_of(ask.finding))
         if ask.cost_max_nanos is not None:
             item.cost_max_nanos = ask.cost_max_nanos
+        if ask.automatic:
+            item.session_model, item.warm_input_tokens = self._sessions.warm(ask)
+            if self._outcomes.rations(ask):
+                used = await self._budget_use.percent(ask.attribution, ask.deadline)
+                if used is not None:
+                    item.budget_used_percent = used
         try:
             decision = await self._services.route(item, ask.deadline)
         except Exception as error:
@@ -122,8 +145,9 @@ class Steps:
 
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
-        """The money for the dearest candidate, held while the block runs; at its end the router
-        hears how the calls ended. A budget that asks for the cheapest model gets it first."""
+        """The money for the dearest candidate, or for all of a plan's, held while the block runs;
+        at its end the router hears how the calls ended. A budget that asks for the cheapest model
+        gets it first."""
         async with AsyncExitStack() as stack:
             try:
                 owned = await stack.enter_async_context(self._held(ask))
@@ -137,9 +161,23 @@ class Steps:
                 self._outcomes.tell(ask, owned.attempts)
 
     def _held(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
+        planned = [step.candidate for step in ask.decision.plan.steps]
+        candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
+        item = self.reservation(ask, candidates)
+        item.hold_all = bool(planned)
+        return held(ask, self._services, self._books, item)
+
+    def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
+        """A request was answered and charged: what later ones of its caller are routed by."""
+        self._sessions.note(ask, model, usage)
+        self._budget_use.note(ask.attribution, cost.tightest)
+
+    def reservation(
+        self, ask: Ask, candidates: Sequence[router_pb.Candidate]
+    ) -> ledger_pb.ReserveItem:
+        """The hold to take for calling one of `candidates`."""
         seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
-        candidates = (ask.decision.chosen, *ask.decision.fallbacks)
-        item = ledger_pb.ReserveItem(
+        return ledger_pb.ReserveItem(
             traceparent=ask.traceparent,
             hold_id=self._new_id(),
             request_id=ask.request_id,
@@ -150,13 +188,15 @@ class Steps:
             ),
             downgraded=ask.downgraded,
         )
-        return held(ask, self._services, self._books, item)
 
     async def _look_up(self, ask: Ask) -> cache_pb.Finding:
         if ask.cache_mode == pb.CACHE_MODE_OFF:
             return cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE)
         item = cache_pb.LookupItem(
-            traceparent=ask.traceparent, scope=ask.scope, model=ask.model, prompt=ask.prompt
+            traceparent=ask.traceparent,
+            scope=ask.scope,
+            model=ask.wishes.cached_as(ask.model),
+            prompt=ask.prompt,
         )
         try:
             finding = await self._services.lookup(
@@ -214,3 +254,9 @@ class Steps:
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
         return (self._fleet.config.baseline_model or model) if model == AUTO else model
+
+
+def embedding_of(finding: Any) -> Sequence[float]:
+    """The prompt's embedding, where the cache's look-up has made one: it is not made again."""
+    vector: Sequence[float] = getattr(finding, "vector", ())
+    return vector if len(vector) <= EMBEDDING_NUMBERS_MAX else ()

@@ -14,6 +14,7 @@ from catalog.prices import PriceBook, UnknownModel, Unpriced
 from catalog.usage import BUCKETS, Usage
 from chassis import names
 from gateway.saga.ask import Ask
+from gateway.saga.shaping import told
 
 NANOS_PER_USD = 10**9
 
@@ -31,6 +32,8 @@ class Cost:
     tightest: hold_pb2.BudgetLeft | None = None
     # Budgets that the request breaks and that let it go on.
     notices: Sequence[budget_pb2.BudgetNotice] = ()
+    # What each attempt cost, by entry id. They add up to cost_nanos.
+    by_entry: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ def settled(settlement: ledger_pb.Settlement) -> Cost:
         savings=[entry_pb2.Saving(cause=c, saved_nanos=n) for c, n in saved.items()],
         price_version=next((e.price_version for e in settlement.entries if e.price_version), ""),
         tightest=tightest,
+        by_entry={entry.entry_id: entry.cost_nanos for entry in settlement.entries},
     )
 
 
@@ -83,6 +87,7 @@ def calculated(book: PriceBook, attempts: Sequence[entry_pb2.Attempt], at: datet
     for attempt in attempts:
         reached = _priced(book, attempt.model_used, attempt.usage, at)
         cost.cost_nanos += reached
+        cost.by_entry[attempt.entry_id] = reached
         for step in attempt.counterfactuals:
             before, reached = reached, _priced(book, step.model, step.usage, at)
             saved[step.cause] = saved.get(step.cause, 0) + reached - before
@@ -109,6 +114,7 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         booking_pending=outcome.cost.pending,
         latency_ms=ask.latency_ms(),
         notices=outcome.cost.notices,
+        shaping=told(ask),
     )
 
 

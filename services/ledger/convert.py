@@ -70,6 +70,7 @@ def from_pb_reserve(item: pb.ReserveItem) -> Reserve:
         hold_us=from_duration(item.hold_duration),
         request_hash=meaning_hash(item),
         downgraded=item.downgraded,
+        hold_all=item.hold_all,
     )
 
 

@@ -8,17 +8,19 @@ from pydantic import Field, SecretStr
 from chassis.settings import ServiceSettings
 
 PEPPER_CHARS_MIN = 16
+DATABASE_URLS = r"^(sqlite:///|postgresql(\+psycopg)?://).+"
 
 
 class LedgerSettings(ServiceSettings):
     """Settings of the ledger, each from SPENDGATE_<NAME>."""
 
-    database_url: Annotated[str, Field(pattern=r"^sqlite:///.+")] = "sqlite:///.spendgate/ledger.db"
-    """Where the books are: sqlite:///path/of/file (sqlite:////absolute/path). The folder is made
-    when it is not there."""
+    database_url: Annotated[str, Field(pattern=DATABASE_URLS)] = "sqlite:///.spendgate/ledger.db"
+    """Where the books are: sqlite:///path/of/file (sqlite:////absolute/path), whose folder is made
+    when it is not there; or postgresql://user@host/database, for any number of ledgers. What the
+    URL leaves out comes from libpq's own variables and files, such as PGPASSFILE."""
 
     database_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
-    """How long to wait for another process that has the books locked."""
+    """How long to wait for others that have the books locked, and for PostgreSQL to come back."""
 
     key_pepper: Annotated[SecretStr, Field(min_length=PEPPER_CHARS_MIN)]
     """What the secrets of virtual keys are hashed with. Keep it apart from the database and never

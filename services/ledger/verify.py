@@ -4,21 +4,23 @@ Written as questions to the database, apart from the rules that keep the books, 
 in those cannot hide itself here.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, true
 
 from services.ledger.rules.values import AttemptOutcome, BudgetUnit, EntryKind, HoldState
-from services.ledger.rules.windows import HOUR_US
+from services.ledger.rules.windows import DAY_US, HOUR_US
 from services.ledger.sql import schema
 from services.ledger.sql.database import Database
 
 _FROM_CACHE = "cached_input_tokens"
 # Written down here once more on purpose: see rules/kinds.py.
 _CALLS = [1, 4, 5, 6, 7, 8, 10]
-_STANDING = [1, 2, 3, 4, 5, 10]
+_STANDING = [1, 2, 3, 5, 6, 10]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +41,24 @@ async def verify(database: Database) -> Sequence[Difference]:
 
     def work(conn: Connection) -> Sequence[Difference]:
         return [
-            *_balances(conn, "settled_amount", _settled(conn)),
+            *_balances(conn, "settled_amount", _with_archived(conn, settled(conn))),
             *_balances(conn, "reserved_amount", _reserved(conn)),
             *_rollups(conn),
             *_holds(conn),
             *_lines(conn),
             *_requests(conn),
             *_corrections(conn),
+            *_archived(conn),
         ]
 
     return await database.read(work)
 
 
-def _settled(conn: Connection) -> dict[tuple[Any, ...], int]:
-    """What the rows of settled holds and records come to on each balance, in its unit."""
+def settled(
+    conn: Connection, only: ColumnElement[bool] | None = None
+) -> dict[tuple[Any, ...], int]:
+    """What the rows of settled holds and records come to on each balance, in its unit; `only`
+    limits the rows."""
     line, entry, hold = schema.budget_line, schema.entry, schema.hold
     tokens = _sum(entry, [name for name in schema.TOKEN_COLUMNS if name != _FROM_CACHE])
     amount = case(
@@ -69,10 +75,22 @@ def _settled(conn: Connection) -> dict[tuple[Any, ...], int]:
             or_(hold.c.state.is_(None), hold.c.state != int(HoldState.RELEASED)),
             or_(line.c.model == "", line.c.model == entry.c.model_used),
             or_(line.c.provider == "", line.c.provider == entry.c.provider),
+            true() if only is None else only,
         )
         .group_by(*key)
     )
     return {tuple(where): int(total) for *where, total in rows}
+
+
+def _with_archived(
+    conn: Connection, replayed: dict[tuple[Any, ...], int]
+) -> dict[tuple[Any, ...], int]:
+    """With what rows charged that are in files now."""
+    table = schema.archived_charge
+    total = Counter(replayed)
+    for key, amount in conn.execute(select(table.c.balance_key, table.c.settled)):
+        total[tuple(json.loads(key))] += amount
+    return dict(total)
 
 
 def _reserved(conn: Connection) -> dict[tuple[Any, ...], int]:
@@ -128,6 +146,7 @@ def _rollups(conn: Connection) -> Iterator[Difference]:
             select(*key, *(func.sum(sums[name]) for name in order)).group_by(*key)
         )
     }
+    gone = _archived_spans(conn)
     kept = {
         tuple(row[:width]): row[width:]
         for row in conn.execute(
@@ -136,6 +155,7 @@ def _rollups(conn: Connection) -> Iterator[Difference]:
                 *(rollup.c[name] for name in order),
             )
         )
+        if not any(start <= row[0] < end for start, end in gone)
     }
     for place, name in enumerate(order):
         yield from _compare(
@@ -188,17 +208,58 @@ def _lines(conn: Connection) -> Iterator[Difference]:
 
 
 def _requests(conn: Connection) -> Iterator[Difference]:
-    """Every request with a row that can stand for it counts exactly once."""
+    """Every request with a row that can stand for it counts exactly once.
+
+    One whose other rows may lie in an archived month may have been counted there.
+    """
     entry = schema.entry
     counted = func.sum(case((entry.c.counts_request, 1), else_=0))
+    after_us = max((end for _, end in _archived_spans(conn)), default=0) + DAY_US
     rows = conn.execute(
         select(entry.c.tenant, entry.c.request_id, counted)
         .where(entry.c.kind.in_(_STANDING))
         .group_by(entry.c.tenant, entry.c.request_id)
-        .having(counted != 1)
+        .having(
+            or_(
+                counted > 1,
+                and_(counted < 1, func.min(entry.c.book_us) > after_us),
+            )
+        )
     )
     for tenant, request_id, found in rows:
         yield Difference("entry.counts_request", (tenant, request_id), found, 1)
+
+
+def _archived_spans(conn: Connection) -> list[tuple[int, int]]:
+    table = schema.archived_month
+    return [(start, end) for start, end in conn.execute(select(table.c.month_us, table.c.end_us))]
+
+
+def _archived(conn: Connection) -> Iterator[Difference]:
+    """The rollups of an archived month still say what its rows came to, and no row is left."""
+    month, rollup, entry = schema.archived_month, schema.rollup_hour, schema.entry
+    found = conn.execute(
+        select(month.c.month_us, month.c.end_us, month.c.request_count, month.c.cost_digits)
+    ).all()
+    for start, end, requests, cost in found:
+        within = and_(rollup.c.hour_us >= start, rollup.c.hour_us < end)
+        # In two halves: a sum may leave an int64.
+        sums = [
+            func.sum(rollup.c.request_count),
+            func.sum(rollup.c.cost_nanos // 10**9),
+            func.sum(rollup.c.cost_nanos % 10**9),
+        ]
+        counted, whole, rest = (
+            int(n or 0) for n in conn.execute(select(*sums).where(within)).one()
+        )
+        yield from _compare(
+            "archived_month.request_count", {(start,): requests}, {(start,): counted}
+        )
+        kept = {(start,): int(cost)}
+        yield from _compare("archived_month.cost_nanos", kept, {(start,): whole * 10**9 + rest})
+        left = select(func.count()).where(entry.c.book_us >= start, entry.c.book_us < end)
+        rows = {(start,): int(conn.execute(left).scalar_one())}
+        yield from _compare("archived_month.entries_left", {(start,): 0}, rows)
 
 
 def _corrections(conn: Connection) -> Iterator[Difference]:

@@ -17,13 +17,15 @@ from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
 from services.ledger.sql.budgets import BudgetStore
-from services.ledger.sql.database import RevisionConflict
+from services.ledger.sql.database import Database, RevisionConflict
 from services.ledger.sql.journal import Journal
 from services.ledger.sql.keys import KeyStore
+from services.ledger.sql.migrations.steps import require_newest, upgrade
+from services.ledger.sql.partitions import make_months
+from services.ledger.sql.postgres import PostgresDatabase
 from services.ledger.sql.reports import ReportStore
-from services.ledger.sql.schema import metadata
 from services.ledger.sql.sqlite import SqliteDatabase
-from services.ledger.sweep import sweep_for_ever
+from services.ledger.sweep import keep_months_for_ever, sweep_for_ever
 from services.ledger.verify import verify
 from services.ledger.writer import GroupCommit
 
@@ -35,6 +37,18 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
+def is_embedded(url: str) -> bool:
+    """True when the books are a file of this ledger's own."""
+    return not url.startswith("postgresql")
+
+
+def open_database(url: str, *, wait_seconds: float) -> Database:
+    """The database that `url` names, not yet reached. Raises: BooksNotOpened."""
+    if is_embedded(url):
+        return SqliteDatabase(url, wait_seconds=wait_seconds)
+    return PostgresDatabase(url, wait_seconds=wait_seconds)
+
+
 async def build(
     settings: LedgerSettings, outfit: Outfit, *, clock: Callable[[], int] = wall_clock
 ) -> Room:
@@ -44,8 +58,11 @@ async def build(
     Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
     fleet = await asyncio.to_thread(load_fleet, settings.config)
-    database = SqliteDatabase(settings.database_url, wait_seconds=settings.database_wait_seconds)
-    await database.prepare(metadata)
+    database = open_database(settings.database_url, wait_seconds=settings.database_wait_seconds)
+    # Embedded, the only ledger brings its tables up to date itself. On PostgreSQL others may be
+    # at work on them: that is for the operator to time.
+    await database.prepare(upgrade if is_embedded(settings.database_url) else require_newest)
+    await database.write(lambda connection: make_months(connection, clock()))
     prices = CatalogPrices(fleet.book)
     journal = Journal(database, prices, clock)
     await journal.transact(())
@@ -60,10 +77,17 @@ async def build(
         sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
     )
 
+    months = asyncio.create_task(
+        keep_months_for_ever(
+            lambda: database.write(lambda connection: make_months(connection, clock()))
+        )
+    )
+
     async def stop_sweeping() -> None:
-        sweep.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweep
+        for task in (sweep, months):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     pepper = settings.key_pepper.get_secret_value().encode()
     desk = Desk(

@@ -38,3 +38,5 @@ class Advice:
     output_tokens: Mapping[str, int] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     labels: int = 0
+    # The bound that was applied for the tenant; None: the fleet file's.
+    quality_percent_min: int | None = None

@@ -100,6 +100,13 @@ def check_tenant(tenant: str) -> None:
         raise InvalidFields("REQUEST_INVALID", *found)
 
 
+def check_proposal(proposal_id: str) -> None:
+    """Raises InvalidFields (REQUEST_INVALID)."""
+    found = _text("proposal_id", proposal_id, ATTRIBUTION_BYTES_MAX, required=True)
+    if found:
+        raise InvalidFields("REQUEST_INVALID", *found)
+
+
 def page_of(request: pb.ListModelsRequest) -> tuple[int, str]:
     """The size of the page, and the name it begins after. Raises InvalidFields (PAGE_INVALID)."""
     if not 0 <= request.page_size <= PAGE_SIZE_MAX:

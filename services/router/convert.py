@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from spendgate.router.v1 import router_service_pb2 as pb
 
+from catalog.checks import Check
 from catalog.models import ModelCard
 from catalog.price import RATE_NAMES, ModelPrice
 from catalog.schema import Capability
 from services.router.candidate import Candidate, Decision, Ground, Reason, Want
-from services.router.escalate import Check
 
 # Models left out that a decision names; its explanation counts all.
 EXCLUSIONS_NAMED_MAX = 64
@@ -42,6 +42,7 @@ CHECKS = {
     Check.JSON: pb.CHECK_JSON,
     Check.TOOL_CALL: pb.CHECK_TOOL_CALL,
     Check.AGREEMENT: pb.CHECK_AGREEMENT,
+    Check.NOT_REFUSED: pb.CHECK_NOT_REFUSED,
 }
 _GROUNDS = {
     Ground.RETIRED: pb.EXCLUSION_REASON_RETIRED,

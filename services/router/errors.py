@@ -7,7 +7,7 @@ from catalog.prices import UnknownModel
 from catalog.schema import AUTO
 from chassis.errors import ErrorStatus, ErrorTable
 from services.router.choose import NoCandidate
-from services.router.mind import OutcomesUnavailable, TooManyTenants
+from services.router.mind import OutcomesUnavailable, ProposalUnknown, TooManyTenants
 from services.router.own.tenant import DecisionUnknown, OutcomeReused
 
 DOMAIN = "router.spendgate"
@@ -57,6 +57,11 @@ def _unavailable(error: OutcomesUnavailable | TooManyTenants) -> ErrorStatus:
     return ErrorStatus(grpc.StatusCode.UNAVAILABLE, "OUTCOMES_UNAVAILABLE", message)
 
 
+def _proposal_unknown(_: ProposalUnknown) -> ErrorStatus:
+    message = "this is not what is proposed for the tenant now; list the proposals again"
+    return ErrorStatus(grpc.StatusCode.NOT_FOUND, "PROPOSAL_UNKNOWN", message)
+
+
 TABLE = ErrorTable(
     DOMAIN,
     {
@@ -66,5 +71,6 @@ TABLE = ErrorTable(
         OutcomeReused: _reused,
         OutcomesUnavailable: _unavailable,
         TooManyTenants: _unavailable,
+        ProposalUnknown: _proposal_unknown,
     },
 )

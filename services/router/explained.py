@@ -13,6 +13,8 @@ from services.router.choose import choose
 from services.router.classes import complexity
 from services.router.convert import to_candidate, want_of
 from services.router.mind import Mind
+from services.router.own.policy_curve import Point
+from services.router.own.summary import best_probabilities, interval
 from services.router.route import answer
 
 MODELS_MAX = 256
@@ -75,6 +77,15 @@ def summarize(fleet: Fleet, mind: Mind, tenant: str, at: datetime) -> pb.Summary
     )
     if found.quality is not None:
         response.quality, response.quality_low, response.quality_high = found.quality
+    curve = mind.curve(tenant)
+    if curve is not None:
+        response.curve.extend(to_point(point) for point in curve.points)
+        response.curve_baseline.CopyFrom(to_point(curve.baseline))
+        response.curve_prompts = curve.prompts
+    holds = mind.bound(tenant)
+    response.quality_percent_min = holds.quality_percent_min
+    response.policy_version = holds.version
+    sure = best_probabilities({name: row.scores for name, row in found.models.items()})
     seconds = at.timestamp()
     for name, row in list(found.models.items())[:MODELS_MAX]:
         vitals = mind.health().vitals(name, seconds)
@@ -86,6 +97,36 @@ def summarize(fleet: Fleet, mind: Mind, tenant: str, at: datetime) -> pb.Summary
             rate_limited_share=vitals.rate_limited_share,
             latency_ms=round(vitals.latency_ms or 0),
         )
-        if row.scores:
-            message.quality = sum(row.scores) / len(row.scores)
+        ends = interval(row.scores)
+        if ends is not None:
+            message.quality, message.quality_low, message.quality_high = ends
+            message.labels = len(row.scores)
+            message.best_probability = sure[name]
     return response
+
+
+def proposals(mind: Mind, tenant: str) -> pb.ListProposalsResponse:
+    """What is proposed for a tenant."""
+    response = pb.ListProposalsResponse()
+    found = mind.proposal(tenant)
+    if found is not None:
+        response.proposals.add(
+            proposal_id=found.proposal_id,
+            expected=to_point(found.expected),
+            present=to_point(found.present),
+            baseline=to_point(found.baseline),
+            prompts=found.prompts,
+            policy_version=found.version,
+        )
+    return response
+
+
+def to_point(point: Point) -> pb.CurvePoint:
+    """A point of the curve as the contract has it."""
+    return pb.CurvePoint(
+        quality_percent_min=point.quality_percent_min,
+        quality=point.quality,
+        quality_low=point.low,
+        quality_high=point.high,
+        cost_nanos=point.nanos,
+    )

@@ -4,6 +4,7 @@ Methods do CPU work and file IO: they are for a worker thread. One at a time is 
 """
 
 import hashlib
+import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,17 +18,25 @@ from catalog.fleet import Fleet
 from catalog.price import cost_nanos
 from catalog.prices import Unpriced
 from catalog.usage import Usage
-from services.router.advice import Advice, Estimate
+from services.router.advice import ONE_SIDED, Advice, Estimate
 from services.router.candidate import Want
 from services.router.learn import features
 from services.router.learn.learner import PRIOR_SPREAD, with_embedding
 from services.router.learn.prior import Prior
 from services.router.own.health import Ending, Health
-from services.router.own.log import TENANTS_MAX, OutcomeLog, decision_line, outcome_line
+from services.router.own.log import (
+    TENANTS_MAX,
+    OutcomeLog,
+    applied_line,
+    decision_line,
+    outcome_line,
+)
+from services.router.own.policy_curve import Applied, Curve, Proposal
 from services.router.own.summary import Summary, summary
-from services.router.own.tenant import DecisionUnknown, OutcomeReused, Source, Tenant, Told
+from services.router.own.tenant import DecisionUnknown, Made, OutcomeReused, Tenant, Told
 
 Floats = NDArray[np.float32]
+_log = logging.getLogger("services.router.mind")
 
 FEATURES_NAMED = 8
 AGREED_LABELS_MIN = 20
@@ -37,6 +46,10 @@ _MIDDLING = 50
 
 class OutcomesUnavailable(Exception):
     """The file of outcomes cannot be written."""
+
+
+class ProposalUnknown(Exception):
+    """This is not what is proposed for the tenant now."""
 
 
 class TooManyTenants(Exception):
@@ -91,19 +104,23 @@ class Mind:
         rest = (readings[n] for n in range(len(told)))
         return [next(rest) if want.text else None for want in wants]
 
-    def remember(self, decided: Sequence[tuple[Want, Reading]]) -> None:
-        """Keeps the prompts of decisions, as vectors, so that outcomes can be told of them."""
+    def remember(self, decided: Sequence[tuple[Want, Reading, Mapping[str, float]]]) -> None:
+        """Keeps decisions so that outcomes can be told of them: prompts as vectors, and how likely
+        each model was to be asked."""
         with self._lock:
-            for want, reading in decided:
+            for want, reading, odds in decided:
                 if not want.draw_key:
                     continue
                 try:
                     tenant = self._tenant(want.tenant)
                 except TooManyTenants:
                     continue
-                tenant.decided(want.draw_key, reading.vector)
+                made = Made(want.feature, odds)
+                tenant.decided(want.draw_key, reading.vector, made)
                 if self._log is not None and len(self._pending) < 100 * PENDING_MAX:
-                    self._pending.append(decision_line(want.tenant, want.draw_key, reading.vector))
+                    self._pending.append(
+                        decision_line(want.tenant, want.draw_key, reading.vector, made)
+                    )
 
     @property
     def must_flush(self) -> bool:
@@ -159,10 +176,13 @@ class Mind:
                 if not tenant.taken_up():
                     continue
                 apart = tenant.copied()
-            if apart.learn(at.timestamp(), self._half_life):
+            nanos, baseline = self._usual_nanos(apart, at), self._fleet.baseline_model(at)
+            if apart.learn(at.timestamp(), self._half_life, nanos=nanos, baseline=baseline):
                 changed += 1
                 with self._lock:
                     tenant.adopt(apart)
+                if self._fleet.config.routing.learning.apply_proposals:
+                    self._apply_best(name, at)
         return changed
 
     def unhealthy(self, seconds: float) -> Mapping[str, str]:
@@ -174,20 +194,23 @@ class Mind:
         """Vitals of all models."""
         return self._health
 
-    def agreed_percent(self, tenant_name: str, model: str) -> int | None:
-        """How often the model's answers stood their checks; None: too few are known."""
+    def agreed_percent(self, tenant_name: str, feature: str, model: str) -> tuple[int, int] | None:
+        """How often the model's answers in a feature stood their checks lately, and how often they
+        may stand at most, nine times in ten. None: too few are known."""
         with self._lock:
             tenant = self._tenants.get(tenant_name)
-            if tenant is None:
-                return None
-            scores = [
-                told.score
-                for told in tenant.outcomes.values()
-                if told.model == model
-                and told.source is Source.VALIDATOR
-                and told.score is not None
-            ]
-        return None if len(scores) < AGREED_LABELS_MIN else int(100 * sum(scores) / len(scores))
+            scores = list(tenant.stood.get((feature, model), ())) if tenant else []
+        if len(scores) < AGREED_LABELS_MIN:
+            return None
+        mean = sum(scores) / len(scores)
+        most = mean + ONE_SIDED * math.sqrt(mean * (1 - mean) / len(scores))
+        return int(100 * mean), int(100 * min(most, 1.0))
+
+    def curve(self, tenant_name: str) -> Curve | None:
+        """Quality against dollars for a tenant; None while there are too few labels."""
+        with self._lock:
+            tenant = self._tenants.get(tenant_name)
+            return tenant.curve if tenant else None
 
     def summary(self, tenant_name: str, at: datetime) -> tuple[Summary, bool | None]:
         """What routing saved the tenant, and whether choosing by prompt pays (None: unknown)."""
@@ -195,6 +218,74 @@ class Mind:
         with self._lock:
             tenant = self._tenants.get(tenant_name) or Tenant()
             return summary(tenant, baseline, lambda n: self._written_nanos(n, at)), tenant.pays
+
+    def proposal(self, tenant_name: str) -> Proposal | None:
+        """The bound that would serve a tenant better, None when none would."""
+        with self._lock:
+            return self._proposal(tenant_name)
+
+    def apply(self, tenant_name: str, proposal_id: str, at: datetime) -> Applied:
+        """Lets what is proposed hold from now on; what holds already is no error.
+
+        Raises: ProposalUnknown; OutcomesUnavailable, and then nothing has changed.
+        """
+        with self._lock:
+            tenant, found = self._tenants.get(tenant_name), self._proposal(tenant_name)
+            holds = tenant.applied if tenant else None
+            if holds and proposal_id == f"v{holds.version}-{holds.quality_percent_min}":
+                return holds
+            if tenant is None or found is None or found.proposal_id != proposal_id:
+                raise ProposalUnknown
+            bound = found.expected.quality_percent_min
+            applied = Applied(found.version, bound, at.timestamp())
+            self._write([applied_line(tenant_name, applied)])
+            tenant.applied = applied
+            return applied
+
+    def bound(self, tenant_name: str) -> Applied:
+        """What holds for a tenant; version 0 is the fleet file's."""
+        with self._lock:
+            tenant = self._tenants.get(tenant_name)
+            return (tenant.applied if tenant else None) or Applied(0, self._wanted_percent, 0.0)
+
+    @property
+    def _wanted_percent(self) -> int:
+        return self._fleet.config.routing.target.quality_percent_min
+
+    def _proposal(self, tenant_name: str) -> Proposal | None:
+        tenant = self._tenants.get(tenant_name)
+        if tenant is None:
+            return None
+        present = tenant.applied.quality_percent_min if tenant.applied else self._wanted_percent
+        return tenant.proposal(present, self._wanted_percent)
+
+    def _apply_best(self, tenant_name: str, at: datetime) -> None:
+        found = self.proposal(tenant_name)
+        if found is None:
+            return
+        try:
+            self.apply(tenant_name, found.proposal_id, at)
+        except (ProposalUnknown, OutcomesUnavailable):
+            return
+        _log.info(
+            "a proposal was applied",
+            extra={"tenant": tenant_name, "proposal_id": found.proposal_id},
+        )
+
+    def _usual_nanos(self, tenant: Tenant, at: datetime) -> Mapping[str, int]:
+        """What a usual call of the tenant costs at each model: the same prompt, its own length."""
+        read, written = tenant.input_tokens(), tenant.output_tokens()
+        if not read:
+            return {}
+        usual = sum(written.values()) // max(len(written), 1)
+        found = {}
+        for name in self._names:
+            try:
+                price = self._fleet.book.price(name, at)
+            except Unpriced:
+                continue
+            found[name] = cost_nanos(price, Usage(read, output_tokens=written.get(name, usual)))
+        return found
 
     def unusual(self, vector: Floats) -> list[tuple[str, float]]:
         """What sets the prompt apart from usual ones: names and standard deviations."""
@@ -228,8 +319,10 @@ class Mind:
     ) -> list[Reading]:
         """One tenant's prompts, together: its outcomes are looked through once."""
         width = max(len(want.embedding) for want in wants)
-        embeddings = [np.array(want.embedding, np.float32) for want in wants]
-        whole = with_embedding(vectors, embeddings, width)
+        whole = vectors
+        if width:
+            embeddings = [np.array(want.embedding, np.float32) for want in wants]
+            whole = with_embedding(vectors, embeddings, width)
         tenant = self._tenants.get(name)
         found = tenant.outlook(whole, self._names, prior) if tenant is not None else None
         quality, ids = prior, list[str]()
@@ -243,25 +336,23 @@ class Mind:
             nearest = [[ids[n] for n in row] for row in outlook.nearest]
         lengths = tenant.output_tokens() if tenant is not None else {}
         pays = tenant.pays if tenant is not None else None
+        bound = tenant.applied.quality_percent_min if tenant and tenant.applied else None
+        expected = zip(quality.tolist(), spread.tolist(), trust.tolist(), strict=True)
         return [
             Reading(
                 whole[row],
                 Advice(
-                    estimates={
-                        model: Estimate(
-                            float(quality[row, n]), float(spread[row, n]), float(trust[row, n])
-                        )
-                        for n, model in enumerate(self._names)
-                    },
+                    estimates=dict(zip(self._names, map(Estimate, *three), strict=True)),
                     need=float(need[row]),
                     pays=pays,
                     nearest=nearest[row],
                     output_tokens=lengths,
                     latency_ms=self._latency,
                     labels=len(ids),
+                    quality_percent_min=bound,
                 ),
             )
-            for row in range(len(wants))
+            for row, three in enumerate(expected)
         ]
 
 

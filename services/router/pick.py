@@ -173,7 +173,8 @@ def _target(case: _Case) -> Picked:
     target, estimates = case.policy.target, advice.estimates
     ceiling = _ceiling_nanos(case, default)
     affordable = [e for e in case.able if ceiling is None or (e.expected_nanos or 0) <= ceiling]
-    wanted = _estimate(estimates, default).quality * target.quality_percent_min / PERCENT
+    bound = advice.quality_percent_min or target.quality_percent_min
+    wanted = _estimate(estimates, default).quality * bound / PERCENT
     for each in affordable:
         if each is default:
             break
@@ -181,7 +182,7 @@ def _target(case: _Case) -> Picked:
         if found.low >= wanted:
             why = (
                 f"is the cheapest whose quality ({found.low:.2f} or more) meets"
-                f" {target.quality_percent_min} % of {default.card.name}'s"
+                f" {bound} % of {default.card.name}'s"
             )
             return _picked(case, each, Reason.TARGET_MET, why)
     if default in affordable or not affordable:

@@ -17,10 +17,10 @@ from catalog.prices import Unpriced
 from catalog.schema import AUTO
 from chassis import names
 from chassis.batch import Live, answer_batch
-from services.router.check import check_tenant, page_of, page_token
+from services.router.check import check_proposal, check_tenant, page_of, page_token
 from services.router.convert import to_model
 from services.router.errors import TABLE
-from services.router.explained import explain, summarize
+from services.router.explained import explain, proposals, summarize
 from services.router.mind import Mind
 from services.router.report import report
 from services.router.route import route
@@ -98,6 +98,26 @@ class RouterServicer(rpc.RouterServiceServicer):
         check_tenant(request.tenant)
         return await asyncio.to_thread(
             summarize, self._fleet, self._mind, request.tenant, self._now()
+        )
+
+    async def ListProposals(
+        self, request: pb.ListProposalsRequest, context: Any
+    ) -> pb.ListProposalsResponse:
+        """Says what would serve a tenant better."""
+        check_tenant(request.tenant)
+        return await asyncio.to_thread(proposals, self._mind, request.tenant)
+
+    async def ApplyProposal(
+        self, request: pb.ApplyProposalRequest, context: Any
+    ) -> pb.ApplyProposalResponse:
+        """Lets a proposal hold."""
+        check_tenant(request.tenant)
+        check_proposal(request.proposal_id)
+        applied = await asyncio.to_thread(
+            self._mind.apply, request.tenant, request.proposal_id, self._now()
+        )
+        return pb.ApplyProposalResponse(
+            policy_version=applied.version, quality_percent_min=applied.quality_percent_min
         )
 
     async def close(self) -> None:

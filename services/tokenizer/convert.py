@@ -34,17 +34,14 @@ def count_of(model: Model, tally: Tally) -> pb.TokenCount:
     )
 
 
-def prepared_of(model: Model, segments: Segments) -> pb.Prepared:
-    """A measured prompt; the segments sum to the input."""
-    return pb.Prepared(
-        input=count_of(model, segments.total()),
-        segments=pb.Segments(
-            system_tokens=segments.system.tokens,
-            tools_tokens=segments.tools.tokens,
-            history_tokens=segments.history.tokens,
-            new_tokens=segments.new.tokens,
-            overhead_tokens=segments.overhead.tokens,
-        ),
+def segments_of(segments: Segments) -> pb.Segments:
+    """Tokens by what they are for."""
+    return pb.Segments(
+        system_tokens=segments.system.tokens,
+        tools_tokens=segments.tools.tokens,
+        history_tokens=segments.history.tokens,
+        new_tokens=segments.new.tokens,
+        overhead_tokens=segments.overhead.tokens,
     )
 
 

@@ -9,10 +9,11 @@ from typing import Final
 from spendgate.chat.v1 import chat_pb2 as chat
 
 from chassis.errors import FieldViolation, InvalidFields
-from services.tokenizer.errors import TextTooLarge, model_invalid
+from services.tokenizer.errors import TextTooLarge, model_invalid, prompt_invalid
 from services.tokenizer.media.pictures import DETAILS
 
 MODEL_BYTES_MAX: Final = 256
+SCOPE_BYTES_MAX: Final = 512
 TEXT_BYTES_MAX: Final = 4 * 1024 * 1024
 MESSAGES_MAX: Final = 4096
 PARTS_MAX: Final = 256
@@ -39,14 +40,23 @@ def check_model(name: str) -> None:
         raise model_invalid(f"is over {MODEL_BYTES_MAX} bytes")
 
 
+def check_scope(scope: str) -> None:
+    """Raises InvalidFields (PROMPT_INVALID)."""
+    if bytes_over(scope, SCOPE_BYTES_MAX):
+        raise prompt_invalid("scope", f"is over {SCOPE_BYTES_MAX} bytes")
+
+
 def check_text(text: str) -> None:
     """Raises TextTooLarge."""
     if over := bytes_over(text, TEXT_BYTES_MAX):
         raise TextTooLarge("text", over, TEXT_BYTES_MAX)
 
 
-def check_prompt(prompt: chat.Prompt) -> None:
-    """Raises InvalidFields (PROMPT_INVALID) with the first few rules broken, or TextTooLarge."""
+def check_prompt(prompt: chat.Prompt, known: int = 0) -> None:
+    """The first `known` messages were checked before.
+
+    Raises InvalidFields (PROMPT_INVALID) with the first few rules broken, or TextTooLarge.
+    """
     violations: list[FieldViolation] = []
 
     def refuse(field: str, description: str) -> None:
@@ -54,7 +64,7 @@ def check_prompt(prompt: chat.Prompt) -> None:
 
     if not 1 <= len(prompt.messages) <= MESSAGES_MAX:
         refuse("prompt.messages", f"takes 1 to {MESSAGES_MAX} messages, got {len(prompt.messages)}")
-    for place, message in enumerate(prompt.messages[:MESSAGES_MAX]):
+    for place, message in enumerate(prompt.messages[known:MESSAGES_MAX], known):
         _check_message(f"prompt.messages[{place}]", message, refuse)
         if len(violations) >= VIOLATIONS_MAX:
             break

@@ -35,6 +35,17 @@ class Tally:
         self.estimated = self.estimated or other.estimated
         self._off += other._off
 
+    def exclude(self, other: "Tally") -> None:
+        """Takes away a sum that was included; what was estimated stays marked so."""
+        self.tokens -= other.tokens
+        self._off -= other._off
+
+    def copy(self) -> "Tally":
+        """The sum as it is now."""
+        copied = Tally()
+        copied.include(self)
+        return copied
+
     @property
     def bound_permille(self) -> int:
         """The real number is expected within this share of `tokens`; 0 when exact."""
@@ -87,6 +98,15 @@ class Meter:
             measure(known)
             self._memo.put(digest, known)
         return known
+
+    def tokens(self, text: str) -> int:
+        """Tokens of one text by itself."""
+        return self.scaled(text, self.raw(text))[0]
+
+    @property
+    def kind(self) -> bytes:
+        """Names the way that this meter counts: what one meter of a kind counted holds for all."""
+        return self._kind
 
     def raw(self, text: str) -> int:
         """Tokens of `text` in the vocabulary that the model is counted with."""

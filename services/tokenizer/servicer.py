@@ -13,15 +13,26 @@ from chassis import names
 from chassis.batch import Live, answer_batch
 from services.tokenizer import limits
 from services.tokenizer.compress.compress import compress
-from services.tokenizer.compress.convert import compress_result, compressed_of, options_of
-from services.tokenizer.context.convert import fit_result, fitted_of, wish_of
+from services.tokenizer.compress.convert import (
+    compress_result,
+    compressed_of,
+    options_of,
+    prompt_options_of,
+)
+from services.tokenizer.context.convert import (
+    fit_of,
+    fit_result,
+    fitted_of,
+    prepared_of,
+    wish_of,
+)
 from services.tokenizer.context.fit import fit
+from services.tokenizer.context.known import Conversations
 from services.tokenizer.convert import (
     count_of,
     count_result,
     method_name,
     prepare_result,
-    prepared_of,
     truncate_result,
     truncated_of,
     truncation_of,
@@ -32,7 +43,7 @@ from services.tokenizer.estimate import Ratios
 from services.tokenizer.memo import Memo
 from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
-from services.tokenizer.prepare import prepare
+from services.tokenizer.prepare import Ask, prepare
 from services.tokenizer.texts.truncate import truncate
 from services.tokenizer.vocabulary import Checkpoint, Vocabularies
 from services.tokenizer.workers import SLICE_BYTES_MAX, Job, Workers
@@ -55,12 +66,22 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
     """Counts; holds no text beyond the call, only keyed hashes of what it counted."""
 
     def __init__(
-        self, vocabularies: Vocabularies, ratios: Ratios, workers: Workers, memo: Memo[Tally]
+        self,
+        *,
+        vocabularies: Vocabularies,
+        ratios: Ratios,
+        workers: Workers,
+        memo: Memo[Tally],
+        conversations: Conversations,
+        now: Callable[[], float],
     ) -> None:
+        """`now` is seconds on a clock that only goes forward."""
         self._vocabularies = vocabularies
         self._ratios = ratios
         self._workers = workers
         self._memo = memo
+        self._conversations = conversations
+        self._now = now
 
     async def Count(  # the contract's name
         self, request: pb.CountRequest, context: grpc.aio.ServicerContext
@@ -171,7 +192,7 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
         for each, outcome in zip(live, outcomes, strict=True):
             if isinstance(outcome, pb.Prepared):
                 _tell_count(each.span, each.item.model, outcome.input)
-                _tell_segments(each.span, outcome.segments)
+                _tell_segments(each.span, outcome)
         return outcomes
 
     def _count(self, item: pb.CountItem, checkpoint: Checkpoint) -> pb.TokenCount:
@@ -180,7 +201,14 @@ class TokenizerServicer(pb_grpc.TokenizerServiceServicer):
 
     def _prepare(self, item: pb.PrepareItem, checkpoint: Checkpoint) -> pb.Prepared:
         meter = self._meter(item.model, checkpoint)
-        return prepared_of(meter.model, prepare(item.prompt, meter))
+        limits.check_scope(item.scope)
+        ask = Ask(
+            prompt_options_of(item.compress) if item.HasField("compress") else None,
+            fit_of(item.fit) if item.HasField("fit") else None,
+            item.scope.encode(),
+        )
+        done = prepare(item.prompt, meter, ask, self._conversations, self._now)
+        return prepared_of(meter.model, done)
 
     def _meter(self, name: str, checkpoint: Checkpoint) -> Meter:
         limits.check_model(name)
@@ -208,9 +236,17 @@ def _tell_count(span: Span, model: str, count: pb.TokenCount) -> None:
         span.set_attribute(names.COUNT_METHOD, method_name(count.method))
 
 
-def _tell_segments(span: Span, segments: pb.Segments) -> None:
+def _tell_segments(span: Span, prepared: pb.Prepared) -> None:
+    segments = prepared.segments
     if span.is_recording():
         span.set_attribute(names.TOKENS_SYSTEM, segments.system_tokens)
         span.set_attribute(names.TOKENS_TOOLS, segments.tools_tokens)
         span.set_attribute(names.TOKENS_HISTORY, segments.history_tokens)
         span.set_attribute(names.TOKENS_NEW, segments.new_tokens)
+        if prepared.decision:
+            decision = pb.ContextDecision.Name(prepared.decision)
+            span.set_attribute(names.CONTEXT_DECISION, decision.removeprefix("CONTEXT_DECISION_"))
+        if prepared.HasField("edits"):
+            given = prepared.original_segments
+            before = sum(getattr(given, field.name) for field in given.DESCRIPTOR.fields)
+            span.set_attribute(names.TOKENS_REMOVED, before - prepared.input.tokens)

@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
+import time
 
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
 
 from chassis.server import Outfit, Room
 from services.tokenizer import vocabulary
+from services.tokenizer.context.known import Conversations
 from services.tokenizer.errors import ERRORS
 from services.tokenizer.estimate import FixedRatios
 from services.tokenizer.memo import KEY_BYTES, Memo
@@ -35,7 +37,15 @@ async def build(
     part.ok()
     workers = Workers(settings.bulk_threads_max)
     memo: Memo[Tally] = Memo(settings.memo_entries_max, secrets.token_bytes(KEY_BYTES))
-    servicer = TokenizerServicer(vocabularies, FixedRatios(), workers, memo)
+    talks = Conversations(settings.conversation_messages_max, secrets.token_bytes(KEY_BYTES))
+    servicer = TokenizerServicer(
+        vocabularies=vocabularies,
+        ratios=FixedRatios(),
+        workers=workers,
+        memo=memo,
+        conversations=talks,
+        now=time.monotonic,
+    )
     return Room(
         servicers=[(pb_grpc.add_TokenizerServiceServicer_to_server, servicer)],
         service_names=[SERVICE_NAME],

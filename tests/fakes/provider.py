@@ -21,11 +21,15 @@ class FakeProvider:
         # Whole answers given: from then on money is owed.
         self.answered = 0
         self.pieces = ("Hello", " there")
+        # What a model says, by the provider's name of it, instead of the pieces; an exception is
+        # raised.
+        self.says = {}
         self.break_after = None
 
     async def complete(self, call, deadline):
         usage = await self._begin(call)
-        message = chat_pb2.Message(role=chat_pb2.ROLE_ASSISTANT, content="".join(self.pieces))
+        content = self.says.get(call.model, "".join(self.pieces))
+        message = chat_pb2.Message(role=chat_pb2.ROLE_ASSISTANT, content=content)
         choice = chat_pb2.Choice(message=message, finish_reason=chat_pb2.FINISH_REASON_STOP)
         self.answered += 1
         return ProviderAnswer([choice], usage, False, call.model, "r1", "", _told(usage))
@@ -46,6 +50,8 @@ class FakeProvider:
     async def _begin(self, call):
         self.calls.append(call)
         await (self.gate.wait() if self.gate else asyncio.sleep(0))
+        if isinstance(self.says.get(call.model), Exception):
+            raise self.says[call.model]
         step = self.script.pop(0) if self.script else USAGE
         if isinstance(step, Exception):
             raise step

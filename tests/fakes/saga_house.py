@@ -18,9 +18,14 @@ from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.outcomes import Outcomes
+from gateway.saga.plan import Plans
+from gateway.saga.sessions import Sessions
+from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.settings import GatewaySettings
 from tests.fakes.outbox import MemoryOutbox
@@ -39,6 +44,14 @@ baseline_model: dear
 retry: {attempts_max: 2, backoff_seconds: 0.001}
 """
 IDENTITY = Identity(tenant="acme", key_id="k1")
+SETTINGS = GatewaySettings(
+    tokenizer_address="x",
+    cache_address="x",
+    router_address="x",
+    ledger_address="x",
+    outbox_dir=Path("unused"),
+    requests_max=64,
+)
 
 
 class House:
@@ -53,14 +66,7 @@ class House:
         self.now_us = 0
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(FLEET_FILE + routing))
-        settings = GatewaySettings(
-            tokenizer_address="x",
-            cache_address="x",
-            router_address="x",
-            ledger_address="x",
-            outbox_dir=Path("unused"),
-            requests_max=64,
-        )
+        settings = SETTINGS
 
         def new_id() -> str:
             return f"id-{next(numbers)}"
@@ -75,6 +81,32 @@ class House:
             now=lambda: datetime(2026, 11, 1, tzinfo=UTC),
         )
         caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
+        outcomes = Outcomes(self.services, self.books, fleet.config.routing)
+        self.clock = 0.0
+        self.day = datetime(2026, 11, 1, tzinfo=UTC)
+        steps = Steps(
+            self.services,
+            self.books,
+            fleet=fleet,
+            settings=settings,
+            outcomes=outcomes,
+            sessions=Sessions(lambda: self.clock),
+            budget_use=BudgetUse(self.services, lambda: self.clock),
+            shaping=Shaping(fleet, lambda: self.day),
+            new_id=new_id,
+        )
+        learning = fleet.config.routing.learning
+        shadows = Shadows(
+            self.services,
+            self.books,
+            steps,
+            caller=caller,
+            answers=answers,
+            outcomes=outcomes,
+            telemetry=telemetry,
+            purse=Purse(learning.shadow_usd_per_day_max, lambda: self.day),
+            new_id=new_id,
+        )
         self.door = Completer(
             Parts(
                 settings=settings,
@@ -82,14 +114,7 @@ class House:
                 services=self.services,
                 books=self.books,
                 keys=Keys(self.services, seconds_max=10, count_max=100),
-                steps=Steps(
-                    self.services,
-                    self.books,
-                    fleet=fleet,
-                    settings=settings,
-                    outcomes=Outcomes(self.services, self.books, fleet.config.routing),
-                    new_id=new_id,
-                ),
+                steps=steps,
                 caller=caller,
                 answers=answers,
                 limits=Limits(
@@ -99,6 +124,8 @@ class House:
                     new_id=new_id,
                     clock=lambda: 0.0,
                 ),
+                plans=Plans(caller, answers, outcomes),
+                shadows=shadows,
                 telemetry=telemetry,
                 new_id=new_id,
             )

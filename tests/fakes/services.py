@@ -34,6 +34,12 @@ class FakeServices:
         self.gate = {}
         self.stored = {}
         self.models = ["cheap"]
+        # Steps of a plan to answer Route with: (model, checks, parallel).
+        self.plan = []
+        self.shadow = ""
+        self.kept_budgets = []
+        # What the ledger says is left, with a hold and with a settlement.
+        self.tightest = None
         self.cacheable = True
         # Whether a budget asks for the cheapest model.
         self.downgrade = False
@@ -78,22 +84,19 @@ class FakeServices:
 
     async def route(self, item, deadline):
         await self._note("route", item, deadline)
-        chain = [
-            router_pb.Candidate(
-                model=model,
-                provider="fake",
-                upstream_model=f"up-{model}",
-                worst_case_nanos=5000,
-                output_tokens_max=16,
-            )
-            for model in self.models
-        ]
-        return router_pb.Decision(
+        chain = [_candidate(model) for model in self.models]
+        if item.model != "auto" and self.shadow == item.model:
+            return router_pb.Decision(chosen=_candidate(item.model))
+        decision = router_pb.Decision(
             chosen=chain[0],
             fallbacks=chain[1:],
             explanation="cheapest",
             baseline_model="dear",
+            shadow_model=self.shadow,
         )
+        for model, checks, parallel in self.plan:
+            decision.plan.steps.add(candidate=_candidate(model), checks=checks, parallel=parallel)
+        return decision
 
     async def report_outcome(self, item, deadline):
         await self._note("report_outcome", item, deadline)
@@ -101,7 +104,10 @@ class FakeServices:
     async def reserve(self, item, deadline):
         await self._note("reserve", item, deadline)
         hold = hold_pb2.Hold(
-            hold_id=item.hold_id, held_nanos=5000, state=hold_pb2.HOLD_STATE_PENDING
+            hold_id=item.hold_id,
+            held_nanos=5000,
+            state=hold_pb2.HOLD_STATE_PENDING,
+            tightest=self.tightest,
         )
         if self.downgrade:
             if not item.downgraded:
@@ -135,6 +141,10 @@ class FakeServices:
             entry_id=item.attempt.entry_id, savings=[saving], counterfactual_nanos=COST_NANOS
         )
 
+    async def budgets(self, tenant, deadline):
+        await self._note("budgets", tenant, deadline)
+        return self.kept_budgets
+
     async def resolve_key(self, secret, deadline):
         await self._note("resolve_key", secret, deadline)
         if secret != "sg_good":
@@ -152,3 +162,13 @@ class FakeServices:
             for item in self.asked[way]:
                 ways.setdefault(item.hold_id, []).append(way)
         return ways
+
+
+def _candidate(model):
+    return router_pb.Candidate(
+        model=model,
+        provider="fake",
+        upstream_model=f"up-{model}",
+        worst_case_nanos=5000,
+        output_tokens_max=16,
+    )

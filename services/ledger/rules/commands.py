@@ -33,7 +33,7 @@ class WorstCase:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Set aside what the dearest of `worst_cases` can take.
+    """Set aside what the dearest of `worst_cases` can take or, with `hold_all`, all together.
 
     `downgraded`: the cheapest model was chosen already."""
 
@@ -44,6 +44,7 @@ class Reserve:
     hold_us: int
     request_hash: str
     downgraded: bool = False
+    hold_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.ledger.rules.applying import Applying, tokens_counted
 from services.ledger.rules.books import Books
-from services.ledger.rules.commands import HoldAnswer, Reserve, WorstCase
+from services.ledger.rules.commands import HoldAnswer, Reserve
 from services.ledger.rules.pricing import worst_case
 from services.ledger.rules.refusals import (
     BudgetDowngrade,
@@ -15,6 +15,7 @@ from services.ledger.rules.refusals import (
 )
 from services.ledger.rules.scopes import values_of
 from services.ledger.rules.values import (
+    NANOS_MAX,
     BudgetMode,
     BudgetUnit,
     EventKind,
@@ -59,7 +60,7 @@ def reserve(books: Books, command: Reserve) -> HoldAnswer:
     applying = books.applying(command.attribution, (c.called for c in command.worst_cases))
     costs = _costs(books, command, applying)
     claims = [
-        _Claim(each, _needed(each, command.worst_cases, costs), books.left(each.budget, each.key))
+        _Claim(each, _needed(each, command, costs), books.left(each.budget, each.key))
         for each in applying
     ]
     notices = _check_limits(books, claims, downgraded=command.downgraded)
@@ -67,7 +68,7 @@ def reserve(books: Books, command: Reserve) -> HoldAnswer:
         hold_id=command.hold_id,
         request_id=command.request_id,
         attribution=command.attribution,
-        held_nanos=max(costs),
+        held_nanos=_together(command, costs),
         state=HoldState.PENDING,
         create_us=books.now_us,
         expire_us=books.now_us + command.hold_us,
@@ -95,18 +96,24 @@ def _costs(books: Books, command: Reserve, applying: Sequence[Applying]) -> list
         return [0]
 
 
-def _needed(each: Applying, cases: Sequence[WorstCase], costs: Sequence[int]) -> int:
+def _together(command: Reserve, amounts: Sequence[int]) -> int:
+    """What is held of the worst cases: the most, or the sum where all may be called."""
+    return min(sum(amounts), NANOS_MAX) if command.hold_all else max(amounts)
+
+
+def _needed(each: Applying, command: Reserve, costs: Sequence[int]) -> int:
     """The most that the call can take of a budget: only what is called there counts."""
     if each.budget.unit is BudgetUnit.REQUESTS:
         return 1
     taken = [
         place
-        for place, case in enumerate(cases)
+        for place, case in enumerate(command.worst_cases)
         if each.model in ("", case.model) and each.provider in ("", case.provider)
     ]
     if each.budget.unit is BudgetUnit.TOKENS:
-        return max(tokens_counted(cases[place].tokens) for place in taken)
-    return max(costs[place] for place in taken)
+        tokens = [tokens_counted(command.worst_cases[place].tokens) for place in taken]
+        return _together(command, tokens)
+    return _together(command, [costs[place] for place in taken])
 
 
 def _check_limits(books: Books, claims: Sequence[_Claim], *, downgraded: bool) -> list[Notice]:

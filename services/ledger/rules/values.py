@@ -18,10 +18,10 @@ class EntryKind(IntEnum):
     CALL = 1
     CACHE_HIT = 2
     SHARED_CALL = 3
-    RETRY = 4
-    FALLBACK = 5
-    HEDGE = 6
-    SHADOW = 7
+    SHADOW = 4
+    RETRY = 5
+    FALLBACK = 6
+    HEDGE = 7
     SUMMARY = 8
     EMBEDDING = 9
     BATCH_ITEM = 10

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from services.ledger.rules.apply import Outcome, apply_all
 from services.ledger.rules.commands import Command
 from services.ledger.rules.pricing import Prices
-from services.ledger.sql.database import Database
+from services.ledger.sql.database import Database, RevisionConflict
+from services.ledger.sql.guards import is_taken
 from services.ledger.sql.load import LAPSED_MAX, load_books, load_holds, load_lapsed, touched_by
 from services.ledger.sql.save import save
 
@@ -29,7 +31,12 @@ class Journal:
         nothing of the batch was done.
         """
         while True:
-            outcomes = await self._database.write(lambda conn: self._once(conn, commands))
+            try:
+                outcomes = await self._database.write(lambda conn: self._once(conn, commands))
+            except IntegrityError as error:
+                if is_taken(error):
+                    raise RevisionConflict from None
+                raise
             if outcomes is not None:
                 return outcomes
 

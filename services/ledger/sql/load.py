@@ -21,7 +21,7 @@ from services.ledger.rules.values import (
     Line,
 )
 from services.ledger.rules.windows import starts_of
-from services.ledger.sql import statements
+from services.ledger.sql import guards, statements
 from services.ledger.sql.rows import (
     from_budget_row,
     from_entry_row,
@@ -125,11 +125,15 @@ def load_books(
         for hold in holds
         if hold.hold_id in touched.settled_ids
     }
+    balances = load_balances(connection, keys)
+    if guards.guarded(connection):
+        # Again, now that nobody else can charge them: a limit that was lowered meanwhile holds.
+        index = _budgets(connection, touched.calls, lines)
     return Books(
         prices,
         now_us,
         budgets=index,
-        balances=load_balances(connection, keys),
+        balances=balances,
         holds=holds,
         entries=entries,
         counted=_counted(connection, requests),
@@ -206,7 +210,10 @@ def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[Balance
 
 
 def _entries(connection: Connection, touched: Touched, owner_ids: set[str]) -> list[Entry]:
-    ids = touched.entry_ids | touched.corrected_ids
+    ids = touched.entry_ids
+    if ids and guards.guarded(connection):
+        ids = guards.known_entries(connection, ids)
+    ids = ids | touched.corrected_ids
     if not ids and not owner_ids:
         return []
     rows = connection.execute(
@@ -225,6 +232,8 @@ def _entries(connection: Connection, touched: Touched, owner_ids: set[str]) -> l
 def _counted(connection: Connection, requests: set[tuple[str, str]]) -> list[tuple[str, str]]:
     if not requests:
         return []
+    if guards.guarded(connection):
+        return guards.counted(connection, requests)
     rows = connection.execute(
         statements.counted_requests(),
         {

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from services.ledger.rules.books import Changes
-from services.ledger.sql import schema, statements
+from services.ledger.sql import guards, schema, statements
 from services.ledger.sql.database import RevisionConflict
 from services.ledger.sql.rows import (
     to_entry_row,
@@ -37,6 +37,8 @@ def save(connection: Connection, changes: Changes) -> None:
         connection.execute(
             schema.entry.insert(), [to_entry_row(entry) for entry in changes.entries]
         )
+        if guards.guarded(connection):
+            guards.keep(connection, changes.entries)
     if changes.events:
         connection.execute(
             schema.budget_event.insert(), [to_event_row(event) for event in changes.events]

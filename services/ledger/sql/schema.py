@@ -309,3 +309,23 @@ api_key = Table(
     Column("previous_until_us", BigInteger),
     *_words("create_hash"),
 )
+
+# A month whose rows were moved to a file, and what they added up to: retention.py.
+archived_month = Table(
+    "archived_month",
+    metadata,
+    Column("month_us", BigInteger, primary_key=True, autoincrement=False),
+    *_numbers("end_us", "entry_count", "request_count"),
+    # Decimal digits of nano-USD: more than an int64 holds, maybe.
+    *_words("cost_digits", "file_name", "file_sha256"),
+    *_numbers("create_us"),
+)
+
+# What archived rows charged to a budget's window, so that its balance can still be replayed.
+archived_charge = Table(
+    "archived_charge",
+    metadata,
+    # The balance's key as a JSON list, as verify.py has it.
+    Column("balance_key", Text, primary_key=True),
+    *_numbers("settled"),
+)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
@@ -46,11 +46,11 @@ class SqliteDatabase:
         self._writer_thread = ThreadPoolExecutor(1, "ledger-writer")
         self._reader_threads = ThreadPoolExecutor(READERS, "ledger-reader")
 
-    async def prepare(self, metadata: MetaData) -> None:
-        """Makes folder, file and tables where they are missing. Raises: BooksNotOpened."""
+    async def prepare(self, make_ready: Callable[[Connection], None]) -> None:
+        """See Database.prepare: folder and file are made."""
         try:
             await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
-            await self.write(metadata.create_all)
+            await self.write(make_ready)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise BooksNotOpened(f"the folder {self.path.parent} cannot be made: {why}") from None

@@ -11,11 +11,7 @@ from sqlalchemy import Select, Update, and_, bindparam, literal_column, or_, sel
 
 from services.ledger.rules.values import HoldState
 from services.ledger.sql import schema
-from services.ledger.sql.dialect import upsert
-
-
-def _any_of(name: str) -> Any:
-    return bindparam(name, expanding=True)
+from services.ledger.sql.dialect import any_of, upsert
 
 
 @cache
@@ -38,7 +34,7 @@ def holds_by_id() -> Select[Any]:
     """Holds of `ids`, locked in their order."""
     return (
         select(schema.hold)
-        .where(schema.hold.c.hold_id.in_(_any_of("ids")))
+        .where(any_of(schema.hold.c.hold_id, "ids"))
         .order_by(schema.hold.c.hold_id)
         .with_for_update()
     )
@@ -49,7 +45,7 @@ def lines_by_owner() -> Select[Any]:
     """Lines of the owners `ids`."""
     return (
         select(schema.budget_line)
-        .where(schema.budget_line.c.owner_id.in_(_any_of("ids")))
+        .where(any_of(schema.budget_line.c.owner_id, "ids"))
         .order_by(schema.budget_line.c.budget_number)
     )
 
@@ -58,8 +54,8 @@ def lines_by_owner() -> Select[Any]:
 def budgets() -> Select[Any]:
     """Live budgets of `scopes`, and those of `numbers` whether live or not."""
     table = schema.budget
-    live = and_(table.c.scope_key.in_(_any_of("scopes")), table.c.delete_us.is_(None))
-    return select(table).where(or_(live, table.c.number.in_(_any_of("numbers"))))
+    live = and_(any_of(table.c.scope_key, "scopes"), table.c.delete_us.is_(None))
+    return select(table).where(or_(live, any_of(table.c.number, "numbers")))
 
 
 @cache
@@ -70,9 +66,9 @@ def balances() -> Select[Any]:
         select(table)
         .where(
             # A little more than asked for when budgets differ in their windows; never less.
-            table.c.budget_number.in_(_any_of("numbers")),
-            table.c.window_start_us.in_(_any_of("starts_us")),
-            table.c.subject.in_(_any_of("subjects")),
+            any_of(table.c.budget_number, "numbers"),
+            any_of(table.c.window_start_us, "starts_us"),
+            any_of(table.c.subject, "subjects"),
         )
         .order_by(table.c.budget_number, table.c.window_start_us, table.c.subject)
         .with_for_update()
@@ -86,7 +82,7 @@ def lock_budgets() -> Select[Any]:
     table = schema.budget
     return (
         select(table.c.number)
-        .where(table.c.number.in_(_any_of("numbers")))
+        .where(any_of(table.c.number, "numbers"))
         .order_by(table.c.number)
         .with_for_update()
     )
@@ -96,10 +92,10 @@ def lock_budgets() -> Select[Any]:
 def entries() -> Select[Any]:
     """Rows of `ids`, and all rows of the holds `owners`."""
     table = schema.entry
-    named = table.c.entry_id.in_(_any_of("ids"))
+    named = any_of(table.c.entry_id, "ids")
     return (
         select(table)
-        .where(or_(named, table.c.owner_id.in_(_any_of("owners"))))
+        .where(or_(named, any_of(table.c.owner_id, "owners")))
         .order_by(table.c.entry_no)
     )
 
@@ -111,7 +107,7 @@ def corrections() -> Select[Any]:
     correcting = table.c.corrects_id != literal_column("''")
     return (
         select(table)
-        .where(correcting, table.c.corrects_id.in_(_any_of("ids")))
+        .where(correcting, any_of(table.c.corrects_id, "ids"))
         .order_by(table.c.entry_no)
     )
 
@@ -124,8 +120,8 @@ def counted_requests() -> Select[Any]:
         select(table.c.tenant, table.c.request_id)
         .distinct()
         .where(
-            table.c.tenant.in_(_any_of("tenants")),
-            table.c.request_id.in_(_any_of("requests")),
+            any_of(table.c.tenant, "tenants"),
+            any_of(table.c.request_id, "requests"),
             table.c.counts_request,
         )
     )

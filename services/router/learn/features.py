@@ -7,7 +7,9 @@ counting: bytes by class, words, marks of options, formulas and code, and hashed
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from math import log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ WORD_BYTES_MAX = 24
 OPENING_WORDS_MAX = 8
 OPENING_COMMA_WORDS_MAX = 2
 PIECES = 4_096
+# Prompts of a batch are hashed together as long as their numbers fit into a core's cache.
+GROUP_BYTES_MAX = 32_768
 
 _CLASSES = {
     "digits": b"0123456789",
@@ -58,7 +62,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _BASE = np.uint64(1_000_003)
 _PIECE_SHIFT = np.uint64(64 - PIECES.bit_length() + 1)
 _OPTIONS = frozenset(
-    form.format(mark) for mark in "abcdefghij" for form in ("{}.", "{})", "({})", "{}:")
+    form.format(mark).encode() for mark in "abcdefghij" for form in ("{}.", "{})", "({})", "{}:")
 )
 
 
@@ -119,18 +123,18 @@ def _word_numbers(text: bytes) -> tuple[float, ...]:
     count = max(len(words), 1)
     sizes = [len(word) for word in words]
     figures = [word for word in words if word[:1].isdigit() or word[1:2].isdigit()]
-    options = [n for n, word in enumerate(words) if word.decode("latin-1") in _OPTIONS]
+    options = [n for n, word in enumerate(words) if word in _OPTIONS]
     spread = (len(words) - options[0]) / len(options) if options else 0.0
     last = text.rstrip(b' ")')[-1:]
     return (
-        float(np.log1p(len(words))),
+        log1p(len(words)),
         sum(sizes) / count,
         sum(size > 7 for size in sizes) / count,
         len(set(words)) / count,
-        float(np.log1p(len(figures))),
+        log1p(len(figures)),
         sum(map(len, figures)) / max(len(figures), 1),
         float(min(len(options), 12)),
-        float(np.log1p(spread)),
+        log1p(spread),
         float(last == b"?"),
         float(b"__" in text or b"??" in text),
     )
@@ -138,29 +142,58 @@ def _word_numbers(text: bytes) -> tuple[float, ...]:
 
 def pieces(texts: Sequence[bytes]) -> Floats:
     """One row of PIECES weights a prompt: hashed words, word pairs and runs of bytes, unit long."""
-    count = len(texts)
-    rows = np.zeros((count, PIECES), dtype=np.float32)
-    for place, text in enumerate(texts):
-        words = np.array(
-            [zlib.crc32(word[:WORD_BYTES_MAX].strip(b".,;:!?()\"'")) for word in text.split()],
-            dtype=np.uint64,
-        )
-        hashed = [words, words[:-1] * _BASE + words[1:] + np.uint64(7), *_runs(text)]
-        found = (np.concatenate(hashed) * _MULTIPLIER) >> _PIECE_SHIFT
-        rows[place] = np.bincount(found.astype(np.int64), minlength=PIECES)
+    rows = np.zeros((len(texts), PIECES), dtype=np.float32)
+    for begin, end in _groups(texts):
+        part = texts[begin:end]
+        hashed = [*_words(part), *_runs(part)]
+        owner = np.concatenate([each[0] for each in hashed])
+        found = (np.concatenate([each[1] for each in hashed]) * _MULTIPLIER) >> _PIECE_SHIFT
+        places = owner * PIECES + found.astype(np.int64)
+        counted = np.bincount(places, minlength=len(part) * PIECES)
+        rows[begin:end] = counted.reshape(len(part), PIECES)
     np.sqrt(rows, out=rows)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return rows
 
 
-def _runs(text: bytes) -> list[NDArray[np.uint64]]:
-    codes = np.frombuffer(text, dtype=np.uint8).astype(np.uint64) + np.uint64(1)
-    runs = []
-    for length in _GRAMS:
-        if len(codes) < length:
-            continue
-        value = np.zeros(len(codes) - length + 1, dtype=np.uint64)
-        for place in range(length):
-            value = value * _BASE + codes[place : len(codes) - length + 1 + place]
-        runs.append(value * np.uint64(length))
-    return runs
+def _groups(texts: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Runs of prompts to be worked on together, GROUP_BYTES_MAX each or a single one."""
+    begin = size = 0
+    for place, text in enumerate(texts):
+        if size + len(text) > GROUP_BYTES_MAX and place > begin:
+            yield begin, place
+            begin, size = place, 0
+        size += len(text)
+    if begin < len(texts):
+        yield begin, len(texts)
+
+
+def _words(texts: Sequence[bytes]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+    """Hashes of words and of pairs of neighbours, each with its prompt's place."""
+    split = [text.split() for text in texts]
+    owner = np.repeat(np.arange(len(texts)), [len(words) for words in split])
+    marks = b".,;:!?()\"'"
+    crc = zlib.crc32
+    hashes = [crc(word[:WORD_BYTES_MAX].strip(marks)) for word in chain.from_iterable(split)]
+    words = np.array(hashes, dtype=np.uint64)
+    yield owner, words
+    together = owner[:-1] == owner[1:]
+    pairs = words[:-1] * _BASE + words[1:] + np.uint64(7)
+    yield owner[:-1][together], pairs[together]
+
+
+def _runs(texts: Sequence[bytes]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+    """Hashes of all runs of so many bytes, each with its prompt's place."""
+    codes = np.frombuffer(b"".join(texts), dtype=np.uint8).astype(np.uint64) + np.uint64(1)
+    owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    value, length = np.zeros(len(codes), dtype=np.uint64), 0
+    for wanted in _GRAMS:
+        if len(codes) < wanted:
+            return
+        while length < wanted:
+            count = len(codes) - length
+            value = value[:count] * _BASE + codes[length:]
+            length += 1
+        # A run over the end of a prompt into the next is none.
+        whole = owner[: len(value)] == owner[length - 1 :]
+        yield owner[: len(value)][whole], value[whole] * np.uint64(length)

@@ -13,16 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from services.router.own.tenant import Source, Tenant, Told, Used
+from services.router.own.policy_curve import Applied
+from services.router.own.tenant import Made, Source, Tenant, Told, Used
 
 REWRITE_LINES_MIN = 50_000
 TENANTS_MAX = 10_000
 
 
-def decision_line(tenant: str, request_id: str, vector: Any) -> str:
+def decision_line(tenant: str, request_id: str, vector: Any, made: Made) -> str:
     """A decision as a line."""
     packed = base64.b64encode(np.asarray(vector, dtype=np.float16).tobytes()).decode()
-    return json.dumps({"t": tenant, "r": request_id, "v": packed}) + "\n"
+    line = {"t": tenant, "r": request_id, "v": packed, "p": dict(made.odds)}
+    if made.feature:
+        line["f"] = made.feature
+    return json.dumps(line) + "\n"
 
 
 def outcome_line(tenant: str, told: Told) -> str:
@@ -50,6 +54,12 @@ def outcome_line(tenant: str, told: Told) -> str:
         )
         + "\n"
     )
+
+
+def applied_line(tenant: str, applied: Applied) -> str:
+    """A bound that holds from now on as a line."""
+    bound = [applied.version, applied.quality_percent_min, applied.seconds]
+    return json.dumps({"t": tenant, "bound": bound}) + "\n"
 
 
 class OutcomeLog:
@@ -107,18 +117,24 @@ def _apply(tenants: dict[str, Tenant], line: dict[str, Any]) -> None:
     if name not in tenants and len(tenants) >= TENANTS_MAX:
         return
     tenant = tenants.setdefault(name, Tenant())
+    if "bound" in line:
+        tenant.applied = Applied(*line["bound"])
+        return
     if "v" in line:
         vector = np.frombuffer(base64.b64decode(line["v"]), dtype=np.float16)
-        tenant.decided(line["r"], vector.astype(np.float32))
+        made = Made(line.get("f", ""), line.get("p", {}))
+        tenant.decided(line["r"], vector.astype(np.float32), made)
         return
     used = None if line["used"] is None else Used(*line["used"])
     told = Told(line["r"], line["m"], Source(line["s"]), line["at"], line["score"], used)
-    tenant.outcomes[told.key] = told
+    tenant.keep(told)
 
 
 def _all_lines(tenants: dict[str, Tenant]) -> Iterator[str]:
     for name, tenant in tenants.items():
+        if tenant.applied is not None:
+            yield applied_line(name, tenant.applied)
         for request_id, vector in tenant.vectors.items():
-            yield decision_line(name, request_id, vector)
+            yield decision_line(name, request_id, vector, tenant.made.get(request_id, Made()))
         for told in tenant.outcomes.values():
             yield outcome_line(name, told)

@@ -4,7 +4,7 @@ Texts are never kept. Everything is bounded: the oldest goes first. Not safe for
 the store lets one in at a time.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from services.router.learn.curve import apgr_interval
 from services.router.learn.learner import LABELS_MAX, Learner, Outlook
+from services.router.own.policy_curve import Applied, Curve, Proposal, policy_curve, propose
 
 Floats = NDArray[np.float32]
 
 DECISIONS_MAX = 20_000
 OUTCOMES_MAX = 20_000
+STOOD_MAX = 4_096
+STOOD_KEPT_MAX = 200
 NEIGHBOUR_LABELS_MIN = 20
 GROWN_AGAIN_PERCENT = 20
 PAIRS_MIN = 100
@@ -72,6 +75,14 @@ class Told:
         return self.score == other.score and self.used == other.used
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision: for which feature, and how likely each model was to be asked."""
+
+    feature: str = ""
+    odds: Mapping[str, float] = field(default_factory=dict)
+
+
 class DecisionUnknown(Exception):
     """No decision of the tenant has this request id."""
 
@@ -86,7 +97,12 @@ class Tenant:
 
     vectors: "OrderedDict[str, Floats]" = field(default_factory=OrderedDict)
     outcomes: "OrderedDict[tuple[str, str, str], Told]" = field(default_factory=OrderedDict)
+    made: dict[str, Made] = field(default_factory=dict)
+    # The last validators' scores by feature and model: how often answers stand their checks.
+    stood: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     pays: bool | None = None
+    curve: Curve | None = None
+    applied: Applied | None = None
     _learner: Learner | None = None
     _models: Sequence[str] = ()
     _ids: Sequence[str] = ()
@@ -94,12 +110,14 @@ class Tenant:
     _stale: bool = True
     _lengths: Mapping[str, int] | None = None
 
-    def decided(self, request_id: str, vector: Floats) -> None:
+    def decided(self, request_id: str, vector: Floats, made: Made | None = None) -> None:
         """A decision was made on a prompt."""
         self.vectors[request_id] = vector
+        self.made[request_id] = made or Made()
         self.vectors.move_to_end(request_id)
         while len(self.vectors) > DECISIONS_MAX:
-            self.vectors.popitem(last=False)
+            gone, _ = self.vectors.popitem(last=False)
+            self.made.pop(gone, None)
 
     def told(self, outcome: Told) -> bool:
         """Keeps an outcome; False when it was known already.
@@ -113,14 +131,23 @@ class Tenant:
             raise OutcomeReused
         if outcome.score is not None and outcome.request_id not in self.vectors:
             raise DecisionUnknown
-        self.outcomes[outcome.key] = outcome
-        while len(self.outcomes) > OUTCOMES_MAX:
-            self.outcomes.popitem(last=False)
+        self.keep(outcome)
         if outcome.score is not None:
             self._stale = True
         else:
             self._lengths = None
         return True
+
+    def keep(self, outcome: Told) -> None:
+        """Takes an outcome in, unasked."""
+        self.outcomes[outcome.key] = outcome
+        while len(self.outcomes) > OUTCOMES_MAX:
+            self.outcomes.popitem(last=False)
+        if outcome.source is Source.VALIDATOR and outcome.score is not None:
+            feature = self.made.get(outcome.request_id, Made()).feature
+            place = feature, outcome.model
+            if place in self.stood or len(self.stood) < STOOD_MAX:
+                self.stood.setdefault(place, deque(maxlen=STOOD_KEPT_MAX)).append(outcome.score)
 
     def labels(self) -> list[Told]:
         """Outcomes with a score whose prompt is still known, oldest first."""
@@ -133,6 +160,11 @@ class Tenant:
             self._lengths = self._mean_lengths()
         return self._lengths
 
+    def input_tokens(self) -> int:
+        """Mean input tokens of its calls, 0 without any."""
+        read = [told.used.input_tokens for told in self.outcomes.values() if told.used]
+        return sum(read) // len(read) if read else 0
+
     def copied(self) -> "Tenant":
         """What learning reads, apart: so that a worker may learn while decisions go on."""
         return replace(self, vectors=OrderedDict(self.vectors), outcomes=OrderedDict(self.outcomes))
@@ -141,6 +173,7 @@ class Tenant:
         """Takes over what a copy has learned."""
         self._learner, self._models, self._ids = learned._learner, learned._models, learned._ids
         self._grown_labels, self.pays = learned._grown_labels, learned.pays
+        self.curve = learned.curve
 
     def taken_up(self) -> bool:
         """Whether there are new labels; they count as learned from now on."""
@@ -176,9 +209,25 @@ class Tenant:
         picked[1][:, unknown] = np.nan
         return Outlook(picked[0], picked[1], picked[2], found.nearest), self._ids
 
-    def learn(self, seconds: float, half_life_days: int, *, grow: bool = True) -> bool:
+    def proposal(self, present_percent: int, wanted_percent: int) -> Proposal | None:
+        """A bound that would serve better than the present one, None when none would."""
+        if self.curve is None:
+            return None
+        version = (self.applied.version if self.applied else 0) + 1
+        return propose(self.curve, present_percent, wanted_percent, version)
+
+    def learn(
+        self,
+        seconds: float,
+        half_life_days: int,
+        *,
+        grow: bool = True,
+        nanos: Mapping[str, int] | None = None,
+        baseline: str | None = None,
+    ) -> bool:
         """Takes new labels in. Neighbours at once; lines and trees when labels have grown much.
 
+        `nanos`: what a usual call costs at each model, for the curve against `baseline`.
         True when the learner changed. CPU work: a worker's. Takes under 50 ms without growing.
         """
         labels = self.labels()
@@ -211,6 +260,8 @@ class Tenant:
         if again:
             self._grown_labels = len(labels)
             self.pays = _pays(vectors, scores, weights, rng)
+            labelled = vectors, scores, weights
+            self.curve = policy_curve(labelled, models, nanos or {}, baseline, rng)
         return True
 
 

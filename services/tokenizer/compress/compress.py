@@ -9,12 +9,12 @@ from spendgate.chat.v1 import chat_pb2 as chat
 
 from services.tokenizer import limits
 from services.tokenizer.compress.extract import extract
-from services.tokenizer.compress.lossless import is_json, minify_json, squeeze_whitespace
+from services.tokenizer.compress.lossless import minify_json, squeeze_whitespace
 from services.tokenizer.compress.results import drop_repeated, elide_old
 from services.tokenizer.compress.wording import abbreviate, drop_fillers
 from services.tokenizer.errors import compression_invalid
+from services.tokenizer.messages import message_tally
 from services.tokenizer.meter import Meter, Tally
-from services.tokenizer.prepare import message_tally
 
 RESULTS_KEPT: Final = 3
 
@@ -23,9 +23,9 @@ class Rule(Enum):
     """A rule family, in the order they are applied."""
 
     ELIDE = "elide"
-    DUPLICATES = "duplicates"
     JSON = "json"
     WHITESPACE = "whitespace"
+    DUPLICATES = "duplicates"
     FILLERS = "fillers"
     ABBREVIATIONS = "abbreviations"
     EXTRACT = "extract"
@@ -105,9 +105,9 @@ def _changes(
     if not (message.role == chat.ROLE_TOOL or (instructs and options.instructions)):
         return []
     changes: list[tuple[Rule, Callable[[str], str]]] = [
-        (Rule.DUPLICATES, lambda text: text if is_json(text) else drop_repeated(text, seen)),
         (Rule.JSON, minify_json),
         (Rule.WHITESPACE, squeeze_whitespace),
+        (Rule.DUPLICATES, lambda text: drop_repeated(text, seen)),
     ]
     if instructs:
         changes.append((Rule.FILLERS, drop_fillers))

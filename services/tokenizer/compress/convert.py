@@ -8,8 +8,10 @@ from services.tokenizer.compress.compress import (
     RESULTS_KEPT,
     Compressed,
     Options,
+    Removal,
     Rule,
 )
+from services.tokenizer.context.conversation import STABLE_RULES
 from services.tokenizer.convert import count_of
 from services.tokenizer.errors import compression_invalid
 from services.tokenizer.models import Model
@@ -29,15 +31,35 @@ _VALUES = {rule: value for value, rule in _RULES.items()}
 
 def options_of(item: pb.CompressItem) -> Options:
     """What an item asks for. Raises InvalidFields (COMPRESSION_INVALID, PRICE_INVALID)."""
-    if any(rule not in _RULES for rule in item.rules):
-        raise compression_invalid("rules", "has an unknown rule")
     rates_of(item.price)
+    return _options(item, DEFAULT_RULES)
+
+
+def prompt_options_of(options: pb.CompressOptions) -> Options:
+    """What a prompt's options ask for. Raises InvalidFields (COMPRESSION_INVALID)."""
+    return _options(options, STABLE_RULES | {Rule.DUPLICATES})
+
+
+def _options(wanted: pb.CompressItem | pb.CompressOptions, default: frozenset[Rule]) -> Options:
+    if any(rule not in _RULES for rule in wanted.rules):
+        raise compression_invalid("rules", "has an unknown rule")
+    kept = wanted.tool_results_kept if wanted.HasField("tool_results_kept") else RESULTS_KEPT
     return Options(
-        rules=frozenset(_RULES[rule] for rule in item.rules) or DEFAULT_RULES,
-        results_kept=item.tool_results_kept if item.HasField("tool_results_kept") else RESULTS_KEPT,
-        keep_permille=item.keep_permille,
-        query=item.query,
-        instructions=item.instructions,
+        rules=frozenset(_RULES[rule] for rule in wanted.rules) or default,
+        results_kept=kept,
+        keep_permille=wanted.keep_permille,
+        query=wanted.query,
+        instructions=wanted.instructions,
+    )
+
+
+def removal_of(removal: Removal) -> pb.CompressRemoval:
+    """What one rule took from one message."""
+    return pb.CompressRemoval(
+        rule=_VALUES[removal.rule],
+        message=removal.place,
+        tokens=removal.tokens,
+        chars=removal.chars,
     )
 
 
@@ -48,12 +70,7 @@ def compressed_of(model: Model, done: Compressed, price: pb.TokenPrice) -> pb.Co
         messages=done.messages,
         original=count_of(model, done.before),
         count=count_of(model, done.after),
-        removals=[
-            pb.CompressRemoval(
-                rule=_VALUES[each.rule], message=each.place, tokens=each.tokens, chars=each.chars
-            )
-            for each in done.removals
-        ],
+        removals=[removal_of(each) for each in done.removals],
         saved_nanos=nanos(rates, fresh=saved),
         saved_cached_nanos=nanos(rates, cached=saved),
     )

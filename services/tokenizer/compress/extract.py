@@ -35,7 +35,12 @@ def extract(text: str, keep_permille: int, query: str, count: Callable[[str], in
         return text
     budget = count(text) * keep_permille // 1000
     chosen: set[int] = set()
+    said: set[str] = set()
     for place in _ranked(pieces, query):
+        sentence = pieces[place].strip()
+        if sentence in said:
+            continue  # once is enough
+        said.add(sentence)
         cost = count(pieces[place])
         if not chosen or cost <= budget:
             chosen.add(place)

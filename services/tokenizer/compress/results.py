@@ -5,6 +5,7 @@ from typing import Final
 
 from spendgate.chat.v1 import chat_pb2 as chat
 
+from services.tokenizer.compress.lossless import is_json
 from services.tokenizer.compress.spans import FENCES
 
 # Shorter ones are not worth a stub; every stub is shorter, so none is ever replaced again.
@@ -26,23 +27,41 @@ def elide_old(messages: list[chat.Message], results_kept: int) -> dict[int, str]
     }
 
 
-def drop_repeated(text: str, seen: set[str]) -> str:
-    """Paragraphs that stood word for word in what was seen before become a pointer.
+def blocks_of(text: str) -> list[str]:
+    """What of a text is compared with what was said before: JSON whole, else its paragraphs.
 
-    Adds this text's own paragraphs to `seen`. A text with code fences is left alone.
+    Short ones are not worth a pointer, and a text with code fences is left alone.
     """
-    if FENCES.search(text):
+    if is_json(text):
+        blocks = [text]
+    elif FENCES.search(text):
+        return []
+    else:
+        blocks = text.split("\n\n")
+    return [block for block in blocks if len(block) >= BLOCK_CHARS_MIN]
+
+
+def pointer_to(block: str) -> str:
+    """What stands for a block that was said before."""
+    return f"[the same {len(block)} characters as further up]"
+
+
+def drop_repeated(text: str, seen: set[str]) -> str:
+    """Blocks that stood word for word in what was seen before become a pointer.
+
+    Adds this text's own blocks to `seen`.
+    """
+    worth = set(blocks_of(text))
+    if not worth:
         return text
-    blocks = text.split("\n\n")
     kept = []
-    for block in blocks:
-        if len(block) < BLOCK_CHARS_MIN:
-            kept.append(block)
-        elif block in seen:
-            kept.append(f"[the same {len(block)} characters as further up]")
-        else:
+    for block in [text] if text in worth else text.split("\n\n"):
+        if block in worth and block in seen:
+            kept.append(pointer_to(block))
+            continue
+        if block in worth:
             seen.add(block)
-            kept.append(block)
+        kept.append(block)
     return "\n\n".join(kept)
 
 

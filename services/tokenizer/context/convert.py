@@ -5,11 +5,13 @@ from typing import Final
 from google.rpc import status_pb2
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 
+from services.tokenizer.compress.convert import removal_of
 from services.tokenizer.context.fit import Fitted, Wish
 from services.tokenizer.context.plan import BUDGET_TOKENS_DEFAULT, Plan, Policy, Shape, Why
-from services.tokenizer.convert import count_of
+from services.tokenizer.convert import count_of, segments_of
 from services.tokenizer.errors import context_invalid
 from services.tokenizer.models import Model
+from services.tokenizer.prepare import Fit, Prepared
 from services.tokenizer.prices import rates_of
 
 _POLICIES: Final = {
@@ -50,12 +52,7 @@ _PICOS_PER_MICRO: Final = 10**6
 
 def wish_of(item: pb.FitContextItem) -> tuple[Wish, Shape]:
     """What an item asks for. Raises InvalidFields (CONTEXT_INVALID, PRICE_INVALID)."""
-    policy = _POLICIES.get(item.policy)
-    if policy is None:
-        raise context_invalid("policy", "is not a known policy")
-    for name in _LIMITS:
-        if not 0 <= getattr(item, name) <= _LIMIT_MAX:
-            raise context_invalid(name, f"must be 0 to {_LIMIT_MAX}")
+    policy = _policy_of(item, "")
     rest = item.expected_rest_turns if item.HasField("expected_rest_turns") else None
     wish = Wish(
         policy,
@@ -64,13 +61,59 @@ def wish_of(item: pb.FitContextItem) -> tuple[Wish, Shape]:
         item.idle_seconds,
         rest,
     )
-    return wish, Shape(
-        rates_of(item.price),
-        item.cacheable_prefix_tokens_min,
-        item.cache_lifetime_seconds,
-        item.window_tokens,
-        item.cliff_input_tokens_over,
+    return wish, _shape_of(item, "")
+
+
+def fit_of(options: pb.FitOptions) -> Fit:
+    """What a prompt's options ask for. Raises InvalidFields (CONTEXT_INVALID, PRICE_INVALID)."""
+    return Fit(
+        _policy_of(options, "fit."),
+        options.budget_tokens or BUDGET_TOKENS_DEFAULT,
+        _shape_of(options, "fit."),
+        options.cut_from_message if options.HasField("cut_from_message") else None,
+        options.idle_seconds if options.HasField("idle_seconds") else None,
+        options.expected_rest_turns if options.HasField("expected_rest_turns") else None,
     )
+
+
+def _policy_of(wanted: pb.FitContextItem | pb.FitOptions, path: str) -> Policy:
+    policy = _POLICIES.get(wanted.policy)
+    if policy is None:
+        raise context_invalid(f"{path}policy", "is not a known policy")
+    for name in _LIMITS:
+        if not 0 <= getattr(wanted, name) <= _LIMIT_MAX:
+            raise context_invalid(f"{path}{name}", f"must be 0 to {_LIMIT_MAX}")
+    return policy
+
+
+def _shape_of(wanted: pb.FitContextItem | pb.FitOptions, path: str) -> Shape:
+    return Shape(
+        rates_of(wanted.price, f"{path}price"),
+        wanted.cacheable_prefix_tokens_min,
+        wanted.cache_lifetime_seconds,
+        wanted.window_tokens,
+        wanted.cliff_input_tokens_over,
+    )
+
+
+def prepared_of(model: Model, done: Prepared) -> pb.Prepared:
+    """A measured prompt with what to change of it; the segments sum to the input."""
+    prepared = pb.Prepared(
+        input=count_of(model, done.sent.total()), segments=segments_of(done.sent)
+    )
+    if done.plan is not None:
+        prepared.decision = _DECISIONS[done.plan.why]
+        prepared.arithmetic = in_words(done.plan)
+    if not done.changed:
+        return prepared
+    prepared.original_segments.CopyFrom(segments_of(done.given))
+    prepared.removals.extend(removal_of(each) for each in done.removals)
+    edits = prepared.edits
+    edits.cut_from_message = done.cut_from
+    edits.memory, edits.memory_tokens = done.memory, done.memory_tokens
+    for place, content in done.contents.items():
+        edits.contents.add(message=place, content=content)
+    return prepared
 
 
 def fitted_of(model: Model, done: Fitted) -> pb.FittedContext:

@@ -10,13 +10,13 @@ from services.tokenizer import limits
 from services.tokenizer.context import exchanges, memory
 from services.tokenizer.context.plan import Plan, Policy, Shape, Talk, plan
 from services.tokenizer.errors import context_invalid
+from services.tokenizer.messages import message_tally
 from services.tokenizer.meter import Meter, Tally
-from services.tokenizer.prepare import message_tally
 
 # Of what is kept at a cut, so much may be facts or a summary. At 400 more of what is used later
 # survives than at 250, and hardly less than at 500 (docs/tokens.md).
 MEMORY_PERMILLE: Final = 400
-_MEMORY_POLICIES: Final = frozenset({Policy.AUTO, Policy.WINDOW_WITH_FACTS, Policy.SUMMARY})
+MEMORY_POLICIES: Final = frozenset({Policy.AUTO, Policy.WINDOW_WITH_FACTS, Policy.SUMMARY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,18 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     cut = sum(1 for part in parts if part.start < wish.cut_from)
     if cut >= len(parts) > 0:
         raise context_invalid("cut_from_message", "leaves no exchange")
-    remembers = wish.policy in _MEMORY_POLICIES
-    memory_max = wish.budget_tokens // 2 * MEMORY_PERMILLE // 1000 if remembers else 0
+    remembers = wish.policy in MEMORY_POLICIES
     talk = Talk(
         sum(tallies[place].tokens for place in instructions),
         [part.tokens for part in parts],
         cut,
         wish.idle_seconds,
         wish.expected_rest_turns,
-        memory_max,
+        memory_max(wish.policy, wish.budget_tokens),
+        [
+            sum(messages[place].role == chat.ROLE_ASSISTANT for place in part.places)
+            for part in parts
+        ],
     )
     decided = plan(wish.policy, talk, shape, wish.budget_tokens)
     begin = parts[decided.cut].start if decided.cut else 0
@@ -85,7 +88,8 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     # Only what stood at the cut decides the memory, or it would change with every turn.
     words = ""
     if left_out and remembers:
-        words = _memory(wish.policy, left_out, [*front, *first], memory_max, meter)
+        most = decided.memory_tokens_max
+        words = words_of(wish.policy, left_out, [*front, *first], most, meter)
     extra = [chat.Message(role=chat.ROLE_SYSTEM, content=words)] if words else []
     new_from = parts[-1].start if parts else 0
     return Fitted(
@@ -99,21 +103,22 @@ def fit(messages: Sequence[chat.Message], wish: Wish, shape: Shape, meter: Meter
     )
 
 
-def _memory(
+def memory_max(policy: Policy, budget_tokens: int) -> int:
+    """Most tokens that may stand for what is cut."""
+    return budget_tokens // 2 * MEMORY_PERMILLE // 1000 if policy in MEMORY_POLICIES else 0
+
+
+def words_of(
     policy: Policy,
     left_out: Sequence[chat.Message],
     kept: Sequence[chat.Message],
     tokens_max: int,
     meter: Meter,
 ) -> str:
-    def count(text: str) -> int:
-        tally = Tally()
-        meter.text(text, tally)
-        return tally.tokens
-
+    """Facts or a summary of what is left out, in at most so many tokens; "" when none fit."""
     if policy is Policy.SUMMARY:
-        return memory.summary(left_out, tokens_max, "", count)
-    return memory.facts(left_out, kept, tokens_max, count)
+        return memory.summary(left_out, tokens_max, "", meter.tokens)
+    return memory.facts(left_out, kept, tokens_max, meter.tokens)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

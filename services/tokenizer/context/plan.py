@@ -15,7 +15,7 @@ re-write more than never cutting.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -25,6 +25,8 @@ from catalog.price import Rates
 EXCHANGES_KEPT_MIN: Final = 2
 # A cut is expected to save so many times its price: how long a conversation lasts is a guess.
 SAFETY: Final = 4
+# Facts get at least this part of what may stay.
+MEMORY_PART_MIN: Final = 50
 BUDGET_TOKENS_DEFAULT: Final = 32_000
 
 
@@ -71,6 +73,8 @@ class Talk:
     idle_seconds: int = 0
     expected_rest_turns: int | None = None
     memory_tokens: int = 0
+    # Answers in each exchange so far. Default: one in each but the last.
+    calls: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class Plan:
     saved_picos_a_turn: int = 0
     break_even_turns: int = 0
     expected_rest_turns: int = 0
+    # Most tokens of what stands for the part that is cut.
+    memory_tokens_max: int = 0
 
 
 class CannotFit(Exception):
@@ -97,40 +103,187 @@ class CannotFit(Exception):
 
 def plan(policy: Policy, talk: Talk, shape: Shape, budget_tokens: int) -> Plan:
     """Decides for this turn. Raises: CannotFit."""
-    total = _total(talk, talk.cut)
-    tokens_kept = budget_tokens // 2
-    if policy is Policy.AUTO and shape.rates.cached_input_picos < shape.rates.input_picos:
-        # What is left must be long enough to be cached again, whatever the exchanges' size.
-        tokens_kept = max(tokens_kept, 2 * shape.prefix_tokens_min)
-    target = _cut_to(talk, tokens_kept)
-    figures = _figures(talk, shape, target)
-    if shape.window_tokens and total > shape.window_tokens:
-        smaller = max(target, _cut_to(talk, shape.window_tokens))
-        least = _total(talk, smaller)
-        if least > shape.window_tokens:
-            raise CannotFit(least, shape.window_tokens)
-        return _cut(figures, smaller, Why.WINDOW)
-    why = Why.KEPT
-    if policy is Policy.APPEND_ONLY or target <= talk.cut:
-        pass
-    elif policy is Policy.AUTO:
-        why = _why_now(talk, shape, figures, tokens_kept)
-    elif total > budget_tokens:
-        why = Why.BUDGET
-    return figures if why is Why.KEPT else _cut(figures, target, why)
+    planner = Planner(policy, shape, budget_tokens, talk.memory_tokens, talk.cut)
+    planner.instruct(talk.system_tokens)
+    calls = talk.calls or [1] * (len(talk.exchanges) - 1) + [0] * bool(talk.exchanges)
+    for place, (tokens, times) in enumerate(zip(talk.exchanges, calls, strict=True), 1):
+        # Of the last exchange what came after its last call was never sent: about a share of it.
+        fresh = tokens // (times + 1) if place == len(calls) else 0
+        planner.add(tokens - fresh)
+        if times:
+            planner.called(times)
+        planner.grow(fresh)
+    return planner.decide(talk.idle_seconds, talk.expected_rest_turns)
 
 
-def _why_now(talk: Talk, shape: Shape, figures: Plan, tokens_kept: int) -> Why:
-    """What makes a cut pay in this turn; KEPT when nothing does."""
-    if shape.cliff_tokens_over and _total(talk, talk.cut) > shape.cliff_tokens_over:
-        return Why.CLIFF
-    if _is_cold(talk, shape):
-        return Why.COLD_CACHE
-    expected = figures.expected_rest_turns * figures.saved_picos_a_turn
-    pays = expected >= SAFETY * figures.rewrite_picos
-    if pays and _rent_picos(talk, shape, tokens_kept) >= figures.rewrite_picos:
-        return Why.BREAK_EVEN
-    return Why.KEPT
+class Planner:
+    """Decides call after call of one conversation; a call costs about the same, however long it
+    has become. Tell it what is said, ask it before each call, tell it of each call."""
+
+    __slots__ = (
+        "_after",
+        "_calls",
+        "_fresh",
+        "_kept",
+        "_memory",
+        "_policy",
+        "_rent",
+        "_tail",
+        "_target",
+        "budget_tokens",
+        "cut",
+        "exchanges",
+        "shape",
+        "system_tokens",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        shape: Shape,
+        budget_tokens: int,
+        memory_tokens: int = 0,
+        cut: int = 0,
+    ) -> None:
+        """`cut` is the first exchange kept so far; memory is what may stand for those before."""
+        self.shape = shape
+        self.budget_tokens = budget_tokens
+        self.cut = cut
+        self.exchanges: list[int] = []
+        self.system_tokens = 0
+        self._policy = policy
+        self._memory = memory_tokens
+        self._kept = budget_tokens // 2
+        if policy is Policy.AUTO and shape.rates.cached_input_picos < shape.rates.input_picos:
+            # What is left must be long enough to be cached again, whatever the exchanges' size.
+            self._kept = max(self._kept, 2 * shape.prefix_tokens_min)
+        self._calls = 0
+        self._rent = 0  # what reading more than is kept at a cut has cost since the last one
+        self._fresh = 0  # tokens that no call has sent yet
+        self._tail = 0  # tokens of exchanges[cut:]
+        self._target, self._after = cut, 0  # where a cut would go, tokens from there on
+
+    def instruct(self, tokens: int) -> None:
+        """More instructions."""
+        self.system_tokens += tokens
+        self._fresh += tokens
+
+    def add(self, tokens: int = 0) -> None:
+        """A new exchange."""
+        self.exchanges.append(0)
+        self.grow(tokens)
+
+    def grow(self, tokens: int) -> None:
+        """More of the last exchange."""
+        self.exchanges[-1] += tokens
+        self._fresh += tokens
+        last = len(self.exchanges) - 1
+        if last >= self.cut:
+            self._tail += tokens
+        if last >= self._target:
+            self._after += tokens
+
+    def called(self, times: int = 1) -> None:
+        """So many calls were made of what is kept now."""
+        self._calls += times
+        self._fresh = 0
+        if len(self.exchanges) > self.cut:
+            self._rent += times * self._rent_at(self._front(self.cut) + self._tail)
+
+    def decide(self, idle_seconds: int = 0, expected_rest_turns: int | None = None) -> Plan:
+        """What to keep of all this when it is sent now. Raises: CannotFit."""
+        total = self._front(self.cut) + self._tail
+        last = self._last()
+        while self._target < last and self._front(self._target) + self._after > self._kept:
+            self._after -= self.exchanges[self._target]
+            self._target += 1
+        figures = self._figures(total, expected_rest_turns)
+        window = self.shape.window_tokens
+        if window and total > window:
+            return self._cut_for_window(figures, window)
+        why = Why.KEPT
+        if self._policy is Policy.APPEND_ONLY or self._target <= self.cut:
+            pass
+        elif self._policy is Policy.AUTO:
+            why = self._why_now(total, figures, idle_seconds)
+        elif total > self.budget_tokens:
+            why = Why.BUDGET
+        return figures if why is Why.KEPT else self._cut_to(self._target, figures, why)
+
+    def memory_for(self, cut: int) -> int:
+        """Most tokens that may stand for what is cut before exchange `cut`.
+
+        Under AUTO less where instructions and two exchanges as long as the first one kept fill
+        what may stay: facts are read in every call, they must not make the cut a bad bargain.
+        """
+        if not cut:
+            return 0
+        if self._policy is not Policy.AUTO or cut >= len(self.exchanges):
+            return self._memory
+        room = self._kept - self.system_tokens - EXCHANGES_KEPT_MIN * self.exchanges[cut]
+        return min(self._memory, max(self._kept // MEMORY_PART_MIN, room))
+
+    def _front(self, cut: int) -> int:
+        return self.system_tokens + self.memory_for(cut)
+
+    def _last(self) -> int:
+        return max(self.cut, len(self.exchanges) - EXCHANGES_KEPT_MIN)
+
+    def _cut_for_window(self, figures: Plan, window: int) -> Plan:
+        cut, after, last = self._target, self._after, self._last()
+        while cut < last and self._front(cut) + after > window:
+            after -= self.exchanges[cut]
+            cut += 1
+        least = self._front(cut) + after
+        if least > window:
+            raise CannotFit(least, window)
+        return self._cut_to(cut, figures, Why.WINDOW)
+
+    def _cut_to(self, cut: int, figures: Plan, why: Why) -> Plan:
+        self.cut = self._target = cut
+        self._tail = self._after = sum(self.exchanges[cut:])
+        self._rent = 0
+        return replace(figures, cut=cut, why=why, memory_tokens_max=self.memory_for(cut))
+
+    def _why_now(self, total: int, figures: Plan, idle_seconds: int) -> Why:
+        """What makes a cut pay in this turn; KEPT when nothing does."""
+        shape = self.shape
+        if shape.cliff_tokens_over and total > shape.cliff_tokens_over:
+            return Why.CLIFF
+        if shape.lifetime_seconds and idle_seconds > shape.lifetime_seconds:
+            return Why.COLD_CACHE
+        expected = figures.expected_rest_turns * figures.saved_picos_a_turn
+        pays = expected >= SAFETY * figures.rewrite_picos
+        rent = self._rent + self._rent_at(total)
+        return Why.BREAK_EVEN if pays and rent >= figures.rewrite_picos else Why.KEPT
+
+    def _rent_at(self, total: int) -> int:
+        return max(0, total - self._kept) * read_picos(self.shape, total)
+
+    def _figures(self, total: int, expected_rest_turns: int | None) -> Plan:
+        """The arithmetic of cutting to the target now, as a plan to keep all."""
+        shape = self.shape
+        after = self._front(self._target) + self._after
+        removed = max(0, total - after)
+        read = read_picos(shape, total)
+        # Instructions stay cached where they are long enough by themselves; what was never sent
+        # is written for the first time, cut or not.
+        stays = self.system_tokens if self.system_tokens >= shape.prefix_tokens_min else 0
+        again = max(0, after - stays - self._fresh)
+        rewrite = again * max(0, write_picos(shape) - read)
+        saved = removed * read
+        rest = expected_rest_turns
+        return Plan(
+            self.cut,
+            Why.KEPT,
+            removed_tokens=removed,
+            rewrite_picos=rewrite,
+            saved_picos_a_turn=saved,
+            break_even_turns=-(-rewrite // saved) if saved else 0,
+            # Half as many as were: all that is known is how long the conversation has lasted.
+            memory_tokens_max=self.memory_for(self.cut),
+            expected_rest_turns=(self._calls + 1) // 2 if rest is None else rest,
+        )
 
 
 def read_picos(shape: Shape, total_tokens: int) -> int:
@@ -143,69 +296,3 @@ def read_picos(shape: Shape, total_tokens: int) -> int:
 def write_picos(shape: Shape) -> int:
     """Price of a token read for the first time."""
     return max(shape.rates.input_picos, shape.rates.cache_write_picos)
-
-
-def _total(talk: Talk, cut: int) -> int:
-    memory = talk.memory_tokens if cut else 0
-    return talk.system_tokens + memory + sum(talk.exchanges[cut:])
-
-
-def _cut_to(talk: Talk, tokens_max: int) -> int:
-    """The first exchange to keep so that all fits `tokens_max`, the last few kept anyway."""
-    last = max(talk.cut, len(talk.exchanges) - EXCHANGES_KEPT_MIN)
-    cut, total = talk.cut, _total(talk, talk.cut)
-    while cut < last and total > tokens_max:
-        total -= talk.exchanges[cut]
-        total += 0 if cut else talk.memory_tokens
-        cut += 1
-    return cut
-
-
-def _figures(talk: Talk, shape: Shape, target: int) -> Plan:
-    """The arithmetic of cutting to `target` now, as a plan to keep all."""
-    total, after = _total(talk, talk.cut), _total(talk, target)
-    removed = max(0, total - after)
-    read = read_picos(shape, total)
-    # Instructions stay cached where they are long enough by themselves; the newest exchange is
-    # written for the first time, cut or not.
-    stays = talk.system_tokens if talk.system_tokens >= shape.prefix_tokens_min else 0
-    again = max(0, after - stays - talk.exchanges[-1]) if talk.exchanges else 0
-    rewrite = again * max(0, write_picos(shape) - read)
-    saved = removed * read
-    rest = talk.expected_rest_turns
-    return Plan(
-        talk.cut,
-        Why.KEPT,
-        removed_tokens=removed,
-        rewrite_picos=rewrite,
-        saved_picos_a_turn=saved,
-        break_even_turns=-(-rewrite // saved) if saved else 0,
-        # Half as many as were: all that is known of a conversation is how long it has lasted.
-        expected_rest_turns=len(talk.exchanges) // 2 if rest is None else rest,
-    )
-
-
-def _cut(figures: Plan, target: int, why: Why) -> Plan:
-    return Plan(
-        target,
-        why,
-        figures.removed_tokens,
-        figures.rewrite_picos,
-        figures.saved_picos_a_turn,
-        figures.break_even_turns,
-        figures.expected_rest_turns,
-    )
-
-
-def _is_cold(talk: Talk, shape: Shape) -> bool:
-    return bool(shape.lifetime_seconds) and talk.idle_seconds > shape.lifetime_seconds
-
-
-def _rent_picos(talk: Talk, shape: Shape, tokens_kept: int) -> int:
-    """What reading more than `tokens_kept` again has cost in the turns since the last cut."""
-    rent = 0
-    total = talk.system_tokens + (talk.memory_tokens if talk.cut else 0)
-    for tokens in talk.exchanges[talk.cut :]:
-        total += tokens
-        rent += max(0, total - tokens_kept) * read_picos(shape, total)
-    return rent

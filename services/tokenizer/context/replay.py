@@ -14,13 +14,12 @@ from spendgate.chat.v1 import chat_pb2 as chat
 from catalog.price import ModelPrice, cost_nanos
 from catalog.usage import Usage
 from services.tokenizer.context import exchanges, memory
-from services.tokenizer.context.fit import MEMORY_PERMILLE
-from services.tokenizer.context.plan import Plan, Policy, Shape, Talk, Why, plan
+from services.tokenizer.context.fit import memory_max
+from services.tokenizer.context.plan import Plan, Planner, Policy, Shape, Why
+from services.tokenizer.messages import message_tally
 from services.tokenizer.meter import Meter, Tally
-from services.tokenizer.prepare import message_tally
 
 _INSTRUCTIONS = frozenset({chat.ROLE_SYSTEM, chat.ROLE_DEVELOPER})
-_MEMORY = frozenset({Policy.AUTO, Policy.WINDOW_WITH_FACTS, Policy.SUMMARY})
 
 
 @dataclass(slots=True)
@@ -53,6 +52,7 @@ class Recording:
         self.tokens = [message_tally(message, meter).tokens for message in messages]
         self.before = [0, *accumulate(self.tokens)]
         _, self.exchanges = exchanges.split(self.messages, self.tokens)
+        self.starts = {part.start for part in self.exchanges}
         self.entities = [memory.entities(message) for message in messages]
         self.calls = [
             place
@@ -86,8 +86,9 @@ class _Run:
         self._policy = policy
         self._price = price
         self._shape = shape
-        self._budget = budget
-        self._memory_max = budget // 2 * MEMORY_PERMILLE // 1000 if policy in _MEMORY else 0
+        self._planner = Planner(policy, shape, budget, memory_max(policy, budget))
+        self._memory_max = 0
+        self._told = 0  # messages the planner has heard of
         self._cut = 0
         self._words, self._words_tokens = "", 0
         self._front_tokens, self._begin = 0, 0
@@ -128,17 +129,21 @@ class _Run:
         return rates.cached_input_picos < rates.input_picos
 
     def _decide(self, place: int) -> None:
-        recording = self._recording
-        parts = [part for part in recording.exchanges if part.start < place]
-        tokens = [part.tokens for part in parts]
-        if parts:
-            tokens[-1] = sum(recording.tokens[each] for each in parts[-1].places if each < place)
-        system = recording.before[place] - sum(tokens)
-        talk = Talk(system, tokens, self._cut, memory_tokens=self._memory_max)
-        decided = plan(self._policy, talk, self._shape, self._budget)
+        recording, planner = self._recording, self._planner
+        for each in range(self._told, place):
+            tokens = recording.tokens[each]
+            if recording.messages[each].role in _INSTRUCTIONS:
+                planner.instruct(tokens)
+            elif each in recording.starts:
+                planner.add(tokens)
+            else:
+                planner.grow(tokens)
+        self._told = place
+        decided = planner.decide()
+        planner.called()
         if decided.why is not Why.KEPT:
             self.sums.cuts.append(decided)
-        self._cut = decided.cut
+        self._cut, self._memory_max = decided.cut, decided.memory_tokens_max
 
     def _remember(self) -> None:
         recording = self._recording

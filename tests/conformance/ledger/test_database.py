@@ -2,31 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, select
 
 from services.ledger.sql.database import Database
-from services.ledger.sql.sqlite import SqliteDatabase
+from services.ledger.wiring import open_database
 
 COUNTER = Table(
     "counter", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer)
 )
 
 
-def _sqlite(folder: Path) -> Database:
-    return SqliteDatabase(f"sqlite:///{folder / 'books.db'}", wait_seconds=10)
-
-
-OPEN: dict[str, Callable[[Path], Database]] = {"sqlite": _sqlite}
-
-
-@pytest.fixture(params=OPEN)
-async def two(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[list[Database]]:
+@pytest.fixture
+async def two(books_url: str) -> AsyncIterator[list[Database]]:
     """The same database twice, as two replicas have it."""
-    both = [OPEN[request.param](tmp_path) for _ in range(2)]
+    both = [open_database(books_url, wait_seconds=10) for _ in range(2)]
     await both[0].write(COUNTER.metadata.create_all)
     await both[0].write(lambda conn: conn.execute(COUNTER.insert().values(id=1, n=0)))
     yield both
@@ -39,7 +31,7 @@ def _read(conn: Connection) -> int:
 
 
 def _increment(conn: Connection) -> int:
-    n = _read(conn) + 1
+    n = conn.execute(select(COUNTER.c.n).with_for_update()).scalar_one() + 1
     conn.execute(COUNTER.update().values(n=n))
     return n
 

@@ -262,3 +262,36 @@ async def test_a_cancelled_call_leaves_the_books_right(ledger: Ledger) -> None:
     settled, reserved = await ledger.standing("company")
     assert settled == 100 * 1_000
     assert reserved % 10_000 == 0
+
+
+async def test_what_may_all_be_called_is_held_together(ledger: Ledger) -> None:
+    """A plan's hold is the sum of its worst cases, and it is refused when that does not fit."""
+    await ledger.budget("company", 25_000)
+    plan = reserve_item(10)
+    plan.worst_cases.append(plan.worst_cases[0])
+    plan.hold_all = True
+    held = await ledger.hold(plan)
+    assert held.held_nanos == 20_000
+    again = reserve_item(3)
+    again.worst_cases.append(again.worst_cases[0])
+    again.hold_all = True
+    (result,) = await ledger.reserve(again)
+    assert info_of(result.error).reason == "BUDGET_EXCEEDED"
+    attempts = [an_attempt(7), an_attempt(2, attempt_number=2)]
+    settlement = await ledger.charge(settle_item(plan.hold_id, *attempts))
+    assert settlement.charged_nanos == sum(entry.cost_nanos for entry in settlement.entries)
+    assert await ledger.standing("company") == (9_000, 0)
+
+
+async def test_a_shadow_call_costs_and_is_nobodys_request(ledger: Ledger) -> None:
+    """Booked under its own kind; the books agree with themselves."""
+    await ledger.budget("company", 100_000)
+    item = reserve_item(10)
+    await ledger.hold(item)
+    shadow = an_attempt(7, kind=entry_pb2.ENTRY_KIND_SHADOW, counterfactuals=[])
+    settlement = await ledger.charge(settle_item(item.hold_id, shadow))
+    assert settlement.charged_nanos == 7_000
+    assert await ledger.differences() == []
+    report = await ledger.stub.Report(pb.ReportRequest(tenant="acme", group_by=[pb.DIMENSION_KIND]))
+    (row,) = report.rows
+    assert (list(row.values), row.request_count) == (["ENTRY_KIND_SHADOW"], 0)

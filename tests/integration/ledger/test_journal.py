@@ -17,13 +17,16 @@ from services.ledger.sql import journal as journal_module
 from services.ledger.sql import load as load_module
 from services.ledger.sql import schema
 from services.ledger.sql.budgets import BudgetStore
-from services.ledger.sql.database import BooksNotOpened, RevisionConflict
+from services.ledger.sql.database import BooksNotOpened, Database, RevisionConflict
 from services.ledger.sql.journal import Journal
 from services.ledger.sql.load import load_books, load_holds, touched_by
+from services.ledger.sql.migrations.steps import upgrade
+from services.ledger.sql.partitions import make_months
 from services.ledger.sql.reports import ReportStore
 from services.ledger.sql.save import save
 from services.ledger.sql.sqlite import SqliteDatabase
 from services.ledger.verify import verify
+from services.ledger.wiring import open_database
 from tests.fakes.ledger_clock import SetClock
 from tests.unit.ledger.making import (
     PRICES,
@@ -36,35 +39,46 @@ from tests.unit.ledger.making import (
 )
 
 
-def _open(folder: Path) -> SqliteDatabase:
-    return SqliteDatabase(f"sqlite:///{folder / 'ledger.db'}", wait_seconds=10)
+def _open(url: str) -> Database:
+    return open_database(url, wait_seconds=10)
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    made = _open(tmp_path)
-    await made.prepare(schema.metadata)
+async def database(books_url: str, clock: SetClock) -> AsyncIterator[Database]:
+    """New books, on SQLite and on PostgreSQL."""
+    made = _open(books_url)
+    await made.prepare(upgrade)
+    await made.write(lambda conn: make_months(conn, clock()))
     yield made
     assert await verify(made) == []
     await made.close()
 
 
-async def _budget(database: SqliteDatabase, clock: SetClock, limit: int, feature: str = "") -> None:
+async def _budget(database: Database, clock: SetClock, limit: int, feature: str = "") -> None:
     await BudgetStore(database, clock).create(
         NewBudget(f"b{feature}", Scope("acme", feature=feature), BudgetWindow.DAY, limit, "h")
     )
 
 
+async def _until_done(journal: Journal, batch: Sequence[Command]) -> Sequence[Any]:
+    """As the writer does it: the first two holds of a window may meet on its new balance."""
+    while True:
+        try:
+            return await journal.transact(batch)
+        except RevisionConflict:
+            continue
+
+
 async def test_two_ledgers_on_one_database_never_overspend(
-    database: SqliteDatabase, clock: SetClock, tmp_path: Path
+    database: Database, clock: SetClock, books_url: str
 ) -> None:
     """Two replicas, 200 holds of which 50 fit, all at once."""
     await _budget(database, clock, 500_000)
-    other = _open(tmp_path)
+    other = _open(books_url)
     journals = [Journal(each, PRICES, clock) for each in (database, other)]
     batches = [[reserve(10) for _ in range(10)] for _ in range(20)]
     outcomes = await asyncio.gather(
-        *(journals[place % 2].transact(batch) for place, batch in enumerate(batches))
+        *(_until_done(journals[place % 2], batch) for place, batch in enumerate(batches))
     )
     await other.close()
     taken = [o for batch in outcomes for o in batch if isinstance(o, HoldAnswer)]
@@ -73,7 +87,7 @@ async def test_two_ledgers_on_one_database_never_overspend(
 
 
 async def test_a_balance_that_moved_meanwhile_is_not_written_over(
-    database: SqliteDatabase, clock: SetClock
+    database: Database, clock: SetClock
 ) -> None:
     """The guard behind the lock: nothing of that transaction is kept."""
     await _budget(database, clock, 500_000)
@@ -95,7 +109,7 @@ async def test_a_balance_that_moved_meanwhile_is_not_written_over(
 
 
 async def test_the_number_of_statements_does_not_grow_with_the_batch(
-    database: SqliteDatabase, clock: SetClock
+    database: Database, clock: SetClock
 ) -> None:
     """One command or sixty-four, of every kind."""
     await _budget(database, clock, 10**12)
@@ -131,10 +145,11 @@ async def test_the_number_of_statements_does_not_grow_with_the_batch(
             )
         )
     assert counts[0] == counts[1]
-    assert counts[0] <= 16
+    assert counts[0] <= 20
 
 
-async def test_no_statement_walks_a_whole_table(database: SqliteDatabase, clock: SetClock) -> None:
+@pytest.mark.parametrize("books_url", ["sqlite"], indirect=True)
+async def test_no_statement_walks_a_whole_table(database: Database, clock: SetClock) -> None:
     """However many holds and rows there are: every look-up goes by an index."""
     await _budget(database, clock, 10**12)
     await _budget(database, clock, 10**12, "chat")
@@ -187,7 +202,7 @@ async def test_no_statement_walks_a_whole_table(database: SqliteDatabase, clock:
 
 
 async def test_more_lapsed_holds_than_one_transaction_takes_block_nobody(
-    database: SqliteDatabase, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a long outage: all of them are let go before the first command is decided."""
     for module in (journal_module, load_module):
@@ -221,6 +236,6 @@ async def test_books_that_cannot_be_opened_are_said_so_in_a_line(
     spoil(path)
     database = SqliteDatabase(f"sqlite:///{path if path.exists() else in_folder}", wait_seconds=0.1)
     with pytest.raises(BooksNotOpened) as caught:
-        await database.prepare(schema.metadata)
+        await database.prepare(upgrade)
     assert caught.value.problems[0].startswith("SPENDGATE_DATABASE_URL: ")
     await database.close()

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from spendgate.router.v1 import router_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2_grpc as rpc
 
@@ -304,3 +305,46 @@ async def test_what_is_predicted_from_has_limits(start: Start, wrong: dict[str, 
     bad = error_details_pb2.BadRequest()
     assert any(part.Unpack(bad) for part in response.results[0].error.details)
     assert bad.field_violations[0].field in wrong
+
+
+async def test_a_proposal_is_listed_applied_and_kept(start: Start) -> None:
+    """With its expected effect; what is not proposed is refused; it survives a restart."""
+    stub = await start()
+    await teach(stub)
+    await learned(stub)
+    # Calls tell what models usually cost.
+    used = {"status": pb.CALL_STATUS_OK, "latency_ms": 5, "input_tokens": 100, "output_tokens": 50}
+    await tell(
+        stub,
+        *(
+            pb.Outcome(
+                tenant="acme",
+                request_id=f"r{n}",
+                model=model,
+                source=pb.OUTCOME_SOURCE_CALL,
+                **used,
+            )
+            for n, model in enumerate(["small", "large"] * 10)
+        ),
+    )
+    more = [score(f"r{n}", "large", 1.0, source=pb.OUTCOME_SOURCE_USER) for n in range(120)]
+    await tell(stub, *more)
+    summary = pb.SummaryResponse()
+    for _ in range(200):
+        summary = await stub.Summary(pb.SummaryRequest(tenant="acme"), timeout=20)
+        if summary.curve:
+            break
+        await tell(stub, score("r0", "large", 1.0))
+        await asyncio.sleep(0.05)
+    assert (summary.quality_percent_min, summary.policy_version) == (80, 0)
+    cheapest, dearest = summary.curve[0], summary.curve_baseline
+    assert cheapest.cost_nanos < dearest.cost_nanos
+    assert cheapest.quality_low <= cheapest.quality <= cheapest.quality_high
+    small, large = summary.models[1], summary.models[0]
+    assert large.best_probability > 0.99 > small.best_probability
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.ApplyProposal(pb.ApplyProposalRequest(tenant="acme", proposal_id="v9-1"))
+    status = rpc_status.from_call(caught.value)
+    found = error_details_pb2.ErrorInfo()
+    assert any(each.Unpack(found) for each in status.details)
+    assert found.reason == "PROPOSAL_UNKNOWN"

@@ -1,14 +1,16 @@
 """What the router is told, and when."""
 
+from types import SimpleNamespace
+
 import pytest
 from spendgate.chat.v1 import chat_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
-from catalog.config import parse_config
 from gateway.errors import ProviderFailed
 from gateway.providers.port import Billed, ProviderUnavailable, Unavailability
-from gateway.saga.outcomes import TEXT_BYTES_MAX, not_carried_out, routing_text
-from tests.fakes.saga_house import FLEET_FILE, House
+from gateway.saga.outcomes import TEXT_BYTES_MAX, routing_text
+from gateway.saga.steps import embedding_of
+from tests.fakes.saga_house import House
 
 LATENCY = "routing: {policy: latency}\n"
 
@@ -93,16 +95,8 @@ def test_the_text_is_the_instructions_and_the_newest_question():
     assert routing_text(chat_pb2.Prompt()) == ""
 
 
-@pytest.mark.parametrize(
-    "routing",
-    [
-        "routing: {escalation: {cheap: [cheap], strong: dear}}",
-        "routing: {policy: budget}",
-        "routing: {features: {faq: {policy: budget}}}",
-        "routing: {learning: {shadow_percent: 2}}",
-    ],
-)
-def test_what_the_gateway_does_not_carry_out_is_refused_at_start(routing):
-    """A setting that nobody obeys is worse than none."""
-    assert not_carried_out(parse_config(FLEET_FILE).routing) == []
-    assert len(not_carried_out(parse_config(FLEET_FILE + routing).routing)) == 1
+def test_an_embedding_is_handed_on_where_there_is_one():
+    """The cache's miss carries it or not; one the router would refuse is left out."""
+    assert embedding_of(SimpleNamespace()) == ()
+    assert embedding_of(SimpleNamespace(vector=[0.5, 0.5])) == [0.5, 0.5]
+    assert embedding_of(SimpleNamespace(vector=[0.0] * 2_000)) == ()

@@ -21,6 +21,6 @@ def test_a_pepper_is_required_and_never_shown() -> None:
 
 def test_only_a_database_it_can_use_is_taken() -> None:
     """Others are refused at the start, not at the first command."""
-    for url in ("postgresql://host/db", "sqlite://", "ledger.db"):
+    for url in ("mysql://host/db", "sqlite://", "ledger.db"):
         with pytest.raises(SettingsError, match="SPENDGATE_DATABASE_URL"):
             LedgerSettings.from_env({"SPENDGATE_KEY_PEPPER": PEPPER, "SPENDGATE_DATABASE_URL": url})

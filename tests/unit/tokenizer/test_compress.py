@@ -113,7 +113,8 @@ def conversation():
 
 
 def test_by_default_tool_results_alone_get_shorter(meter_for):
-    """Old ones become stubs, new ones lose blanks; nobody else's words are touched."""
+    """Old ones become stubs, new ones lose blanks, the one said twice is a pointer; nobody else's
+    words are touched."""
     messages = conversation()
     done = compress(messages, Options(results_kept=2), meter_for("gpt-4o"))
     assert [m for m in done.messages if m.role != chat.ROLE_TOOL] == [
@@ -125,8 +126,13 @@ def test_by_default_tool_results_alone_get_shorter(meter_for):
         f"{len(messages[2].content)} characters]"
     )
     assert json.loads(tools[2]) == json.loads(messages[6].content)
+    assert tools[3] == f"[the same {len(tools[2])} characters as further up]"
     assert done.before.tokens - done.after.tokens == sum(each.tokens for each in done.removals)
-    assert {each.rule for each in done.removals} == {Rule.ELIDE, Rule.JSON}
+    assert {each.rule for each in done.removals} == {
+        Rule.ELIDE,
+        Rule.DUPLICATES,
+        Rule.JSON,
+    }
     again = compress(done.messages, Options(results_kept=2), meter_for("gpt-4o"))
     assert again.messages == done.messages
 

@@ -55,9 +55,9 @@ def test_what_is_remembered_is_what_is_counted(vocabularies, words, name):
     for _ in range(2):
         meter = Meter(model, vocabulary, FixedRatios(), memo=memo)
         found = prepare(prompt_of(*words), meter)
-        assert found.total().tokens == plain.total().tokens
-        assert found.history.tokens == plain.history.tokens
-        assert found.total().bound_permille == plain.total().bound_permille
+        assert found.sent.total().tokens == plain.sent.total().tokens
+        assert found.sent.history.tokens == plain.sent.history.tokens
+        assert found.sent.total().bound_permille == plain.sent.total().bound_permille
 
 
 def test_models_do_not_share(vocabularies):
@@ -67,7 +67,9 @@ def test_models_do_not_share(vocabularies):
     for name in ("gpt-4o", "gpt-4", "claude-opus-4-7", "claude-opus-4-5"):
         model = model_of(name)
         meter = Meter(model, vocabularies[model.encoding], FixedRatios(), memo=memo)
-        totals.append(prepare(prompt_of("你好,今天天气很好吗? Yes it is."), meter).total().tokens)
+        totals.append(
+            prepare(prompt_of("你好,今天天气很好吗? Yes it is."), meter).sent.total().tokens
+        )
     assert len(set(totals)) == 4
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spendgate.chat.v1 import chat_pb2 as chat
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 
-from services.tokenizer.convert import prepared_of
+from services.tokenizer.context.convert import prepared_of
 from services.tokenizer.meter import Meter
 from services.tokenizer.prepare import prepare
 

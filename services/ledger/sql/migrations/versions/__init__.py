@@ -1,0 +1,1 @@
+"""The revisions. Never change one that was released."""
