@@ -12,6 +12,7 @@ from catalog.fleet import load_fleet
 from chassis.server import Outfit, Room
 from services.ledger.errors import TABLE
 from services.ledger.paging import PageTokens
+from services.ledger.repricing import Repricing
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
@@ -23,6 +24,7 @@ from services.ledger.sql.reports import ReportStore
 from services.ledger.sql.schema import metadata
 from services.ledger.sql.sqlite import SqliteDatabase
 from services.ledger.sweep import sweep_for_ever
+from services.ledger.verify import verify
 from services.ledger.writer import GroupCommit
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
@@ -44,7 +46,8 @@ async def build(
     fleet = await asyncio.to_thread(load_fleet, settings.config)
     database = SqliteDatabase(settings.database_url, wait_seconds=settings.database_wait_seconds)
     await database.prepare(metadata)
-    journal = Journal(database, CatalogPrices(fleet.book), clock)
+    prices = CatalogPrices(fleet.book)
+    journal = Journal(database, prices, clock)
     await journal.transact(())
     part = outfit.health.part("books")
     part.ok()
@@ -68,6 +71,8 @@ async def build(
         budgets=BudgetStore(database, clock),
         keys=KeyStore(database, clock, pepper=pepper, random_bytes=secrets.token_bytes),
         reports=ReportStore(database),
+        repricing=Repricing(database, prices, writer),
+        verify=lambda: verify(database),
         pages=PageTokens(pepper),
         clock=clock,
     )

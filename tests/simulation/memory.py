@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from services.ledger.rules.apply import Outcome, apply_all
+from services.ledger.rules.applying import BudgetIndex
 from services.ledger.rules.books import Books, Changes
 from services.ledger.rules.commands import Command
 from services.ledger.rules.pricing import Prices
@@ -43,7 +44,7 @@ class Memory:
         books = Books(
             prices,
             now_us,
-            budgets=self.budgets.values(),
+            budgets=BudgetIndex(self.budgets.values()),
             balances=self.balances,
             holds=self.holds.values(),
             entries=self.entries.values(),
@@ -86,10 +87,10 @@ class Memory:
             pending = hold is not None and hold.state is HoldState.PENDING
             for line in lines:
                 settled[line.key] += charged[owner_id]
-                reserved[line.key] += line.held_nanos if pending else 0
+                reserved[line.key] += line.held_amount if pending else 0
         for key in settled.keys() | self.balances.keys():
             balance = self.balances.get(key, Balance())
-            if (balance.settled_nanos, balance.reserved_nanos) != (settled[key], reserved[key]):
+            if (balance.settled_amount, balance.reserved_amount) != (settled[key], reserved[key]):
                 raise Broken(f"balance {key} is not what its rows add up to")
         rollups: dict[RollupKey, Sums] = {}
         for entry in self.entries.values():
@@ -119,8 +120,8 @@ class Memory:
             self.excused[line.key] += beyond
 
     def _check_limit(self, key: BalanceKey, balance: Balance) -> None:
-        if balance.settled_nanos < 0 or balance.reserved_nanos < 0:
+        if balance.settled_amount < 0 or balance.reserved_amount < 0:
             raise Broken(f"balance {key} is below 0")
-        limit = self.budgets[key.budget_number].limit_nanos + self.excused[key]
-        if balance.settled_nanos + balance.reserved_nanos > limit:
+        limit = self.budgets[key.budget_number].limit_amount + self.excused[key]
+        if balance.settled_amount + balance.reserved_amount > limit:
             raise Broken(f"balance {key} is over its limit")

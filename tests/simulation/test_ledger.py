@@ -32,7 +32,7 @@ def test_the_books_keep_their_promises(first: int) -> None:
 
 
 def _no_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reserve, "_check_limits", lambda *_: None)
+    patch.setattr(reserve, "_check_limits", lambda *_, **__: [])
 
 
 def _no_expiry(patch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def _refusals_leave_something_behind(patch: pytest.MonkeyPatch) -> None:
 
     def leaky(kept: Any, budget: Any, key: Any) -> int:
         left: int = original(kept, budget, key)
-        kept._move(key, reserved_nanos=1)
+        kept._move(key, reserved_amount=1)
         return left
 
     patch.setattr(books.Books, "left", leaky)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 from services.ledger.rules.apply import Outcome
-from services.ledger.rules.commands import Answer, Command, HoldAnswer, Record
+from services.ledger.rules.commands import Answer, Command, HoldAnswer, Record, WorstCase
 from services.ledger.rules.refusals import Refusal
 from services.ledger.rules.values import Attribution, Budget, BudgetWindow, Tokens
 from tests.simulation.memory import Broken, Memory
@@ -77,7 +77,7 @@ class World:
         missing = self.acknowledged - self.memory.entries.keys()
         if missing:
             raise Broken(f"acknowledged and not there: {missing}")
-        if any(balance.reserved_nanos for balance in self.memory.balances.values()):
+        if any(balance.reserved_amount for balance in self.memory.balances.values()):
             raise Broken("money is held for nobody")
 
     def at(self, seconds: float, event: Callable[[], None]) -> None:
@@ -154,7 +154,7 @@ class Caller:
             hold_id=hold_id,
             request_id=world.new_id(),
             attribution=self._who,
-            worst_cases=(("cheap", Tokens(input_tokens=self._tokens)),),
+            worst_cases=(WorstCase("cheap", Tokens(input_tokens=self._tokens)),),
             hold_us=HOLD_SECONDS * SECOND,
             request_hash=f"reserve {hold_id}",
         )
