@@ -8,8 +8,9 @@ UPSTREAM ?= local
 DATA ?=
 ESCALATION ?=
 SERVICE ?= gateway
+SEEDS ?= 10000
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python -m pytest --quiet --no-header tests/tidy/test_money.py
+
+simulate: setup ## 10,000 seeds of the ledger's simulator, on every core (SEEDS=number)
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS)
 
 bench: setup ## measure hops on this machine
 	$(BIN)/python -m bench.hops

@@ -14,7 +14,7 @@ from services.ledger.rules.values import (
     Line,
     Tokens,
 )
-from services.ledger.rules.windows import starts_of
+from services.ledger.rules.windows import start_of
 
 
 class Applying(NamedTuple):
@@ -106,7 +106,7 @@ def _applying(budget: Budget, who: Attribution, model: str, provider: str, at_us
     of_provider = bool(scope.provider) or "provider" in scope.each
     key = BalanceKey(
         budget.number,
-        starts_of(budget, at_us)[-1],
+        start_of(budget, at_us),
         subject_of(scope, who, model, provider),
     )
     return Applying(budget, key, model if of_model else "", provider if of_provider else "")

@@ -29,15 +29,22 @@ def span_of(budget: Budget, now_us: int) -> Span:
     """What a budget looks at now: its window, or the slices of a rolling one that reach into it."""
     if budget.window is BudgetWindow.ROLLING:
         starts = slice_starts(budget.rolling_us, now_us)
-        return Span(starts[0], starts[-1] + slice_us(budget.rolling_us))
+        return Span(starts[0], starts[-1])
     return window_at(budget.window, now_us, budget.time_zone)
 
 
+def start_of(budget: Budget, now_us: int) -> int:
+    """Where the balance starts that what is used now goes to."""
+    if budget.window is BudgetWindow.ROLLING:
+        return now_us - now_us % slice_us(budget.rolling_us)
+    return window_at(budget.window, now_us, budget.time_zone).start_us
+
+
 def starts_of(budget: Budget, now_us: int) -> list[int]:
-    """Where the balances start that count now, oldest first. What is used goes to the last."""
+    """Where the balances start that count now, oldest first."""
     if budget.window is BudgetWindow.ROLLING:
         return slice_starts(budget.rolling_us, now_us)
-    return [window_at(budget.window, now_us, budget.time_zone).start_us]
+    return [start_of(budget, now_us)]
 
 
 def slice_us(rolling_us: int) -> int:
@@ -46,11 +53,14 @@ def slice_us(rolling_us: int) -> int:
 
 
 def slice_starts(rolling_us: int, now_us: int) -> list[int]:
-    """The starts of all slices that reach into the last `rolling_us`: one more than
-    ROLLING_SLICES, for the oldest is in it only in part and counts whole."""
+    """The starts of all slices that reach into the last `rolling_us`, and of the next slice.
+
+    The oldest is in the window only in part and counts whole. The next is there for the other
+    ledgers of these books: whose clock is ahead by no more than a slice is not overlooked.
+    """
     step = slice_us(rolling_us)
     last = now_us - now_us % step
-    return [last - step * back for back in range(ROLLING_SLICES, -1, -1)]
+    return [last - step * back for back in range(ROLLING_SLICES, -2, -1)]
 
 
 def window_at(window: BudgetWindow, now_us: int, time_zone: str = "") -> Span:
