@@ -17,13 +17,14 @@ def answered(
     *,
     number: int,
     entry_id: str,
+    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL,
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
 ) -> entry_pb2.Attempt:
     """A provider call that used tokens. Routing saved what the baseline model would have cost
     more, for the same tokens; only where the router chose."""
     return entry_pb2.Attempt(
         entry_id=entry_id,
-        kind=entry_pb2.ENTRY_KIND_CALL,
+        kind=kind,
         outcome=outcome,
         attempt_number=number,
         model_asked=ask.model,
@@ -45,12 +46,13 @@ def failed(
     number: int,
     entry_id: str,
     reason: str,
+    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL,
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_FAILED,
 ) -> entry_pb2.Attempt:
     """A provider call that brought nothing and is not billed."""
     return entry_pb2.Attempt(
         entry_id=entry_id,
-        kind=entry_pb2.ENTRY_KIND_CALL,
+        kind=kind,
         outcome=outcome,
         attempt_number=number,
         model_asked=ask.model,

@@ -42,6 +42,7 @@ class Try:
     candidate: router_pb.Candidate
     number: int
     span: Span
+    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
     error: ProviderError | None = None
     # When the answer was whole, in nanoseconds since 1970. 0: not yet.
     answered_ns: int = 0
@@ -122,10 +123,11 @@ class Caller:
     async def _tries(self, ask: Ask, hold: OwnedHold) -> AsyncIterator[Try]:
         """Every try the rules allow; whoever takes one sets its error before the next."""
         number = 0
-        for candidate in (ask.decision.chosen, *ask.decision.fallbacks):
+        for place, candidate in enumerate((ask.decision.chosen, *ask.decision.fallbacks)):
             for again in range(self._retry.attempts_max):
                 number += 1
-                attempt = Try(candidate, number, self._open_span(ask, candidate, number))
+                span = self._open_span(ask, candidate, number)
+                attempt = Try(candidate, number, span, _kind(place, again))
                 yield attempt
                 error = attempt.error
                 if not isinstance(error, ProviderUnavailable):
@@ -161,6 +163,7 @@ class Caller:
                 attempt.candidate,
                 number=attempt.number,
                 entry_id=self._new_id(),
+                kind=attempt.kind,
                 reason=reason,
             )
         )
@@ -174,6 +177,7 @@ class Caller:
                 attempt.candidate,
                 number=attempt.number,
                 entry_id=self._new_id(),
+                kind=attempt.kind,
                 reason="CALLER_GONE",
                 outcome=entry_pb2.ATTEMPT_OUTCOME_CANCELLED,
             )
@@ -199,6 +203,13 @@ class Caller:
                 names.ATTEMPT_NUMBER: number,
             },
         )
+
+
+def _kind(place: int, again: int) -> entry_pb2.EntryKind:
+    """What a try is: the first, the same model again, or another in its stead."""
+    if again:
+        return entry_pb2.ENTRY_KIND_RETRY
+    return entry_pb2.ENTRY_KIND_FALLBACK if place else entry_pb2.ENTRY_KIND_CALL
 
 
 def _call(ask: Ask, attempt: Try) -> ProviderCall:

@@ -21,7 +21,8 @@ GRACE_SECONDS_MAX = 30 * 24 * 3600
 SCOPE_TAGS_MAX = 4
 EACH_MAX = 3
 MODELS_MAX = 64
-RATE_MAX = 10**12
+# A bucket of a minute is kept in microseconds: more would leave whole numbers behind.
+RATE_MAX = 10**8
 LIMIT_FIELDS = ("limit_nanos", "limit_amount")
 _KEY_PATHS = frozenset({"allowed_models", "limits", "tags", "expire_time"})
 
