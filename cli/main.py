@@ -16,6 +16,7 @@ LAZY = {
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
+    "ledger": ("cli.ledger", "Check the books; price them again."),
     "eval": ("cli.evals", "Measure Spendgate's own parts on a file."),
 }
 

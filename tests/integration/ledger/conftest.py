@@ -35,6 +35,7 @@ class Ledger:
     def __init__(
         self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health
     ) -> None:
+        self.address = ""
         self.stub = rpc.LedgerServiceStub(channel)
         self.path = path
         self.clock = clock
@@ -93,6 +94,12 @@ class Ledger:
         """Rows straight from the file."""
         with contextlib.closing(sqlite3.connect(self.path, timeout=5)) as connection:
             return connection.execute(statement).fetchall()
+
+    def change(self, statement: str) -> None:
+        """Behind the service's back."""
+        with contextlib.closing(sqlite3.connect(self.path, timeout=5)) as connection:
+            connection.execute(statement)
+            connection.commit()
 
     async def differences(self) -> Sequence[Difference]:
         """What the books do not agree on."""
@@ -198,7 +205,9 @@ async def running_ledger(folder: Path, clock: SetClock, **settings: Any) -> Asyn
         running("ledger", LedgerSettings(**given), partial(build, clock=clock)) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        yield Ledger(channel, path, clock, service.health)
+        made = Ledger(channel, path, clock, service.health)
+        made.address = service.address
+        yield made
 
 
 @pytest.fixture

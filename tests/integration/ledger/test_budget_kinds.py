@@ -1,7 +1,5 @@
 """Budgets of every sort, keys that change and rows that are priced again, over a real socket."""
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import grpc
@@ -238,9 +236,7 @@ async def test_books_that_disagree_are_told(tmp_path: Path, clock: SetClock) -> 
     async with running_ledger(tmp_path, clock) as ledger:
         await ledger.budget("all", 10**9)
         await ledger.hold(reserve_item(3))
-        with contextlib.closing(sqlite3.connect(ledger.path, timeout=5)) as connection:
-            connection.execute("UPDATE balance SET reserved_amount = 1")
-            connection.commit()
+        ledger.change("UPDATE balance SET reserved_amount = 1")
         verified = await ledger.stub.VerifyBooks(pb.VerifyBooksRequest(), timeout=30)
     (difference,) = verified.differences
     assert difference.what == "balance.reserved_amount"
