@@ -18,6 +18,7 @@ from chassis.deadline import DeadlinePassed
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.errors import ProviderFailed
 from gateway.providers.port import (
+    Billed,
     Provider,
     ProviderAnswer,
     ProviderCall,
@@ -156,7 +157,8 @@ class Caller:
 
     def _note_failed(self, ask: Ask, hold: OwnedHold, attempt: Try) -> None:
         hold.unfinished = None
-        reason = str(attempt.error.reason) if attempt.error is not None else ""
+        error = attempt.error
+        reason = str(error.reason) if error is not None else ""
         hold.attempts.append(
             attempts.failed(
                 ask,
@@ -165,6 +167,7 @@ class Caller:
                 entry_id=self._new_id(),
                 kind=attempt.kind,
                 reason=reason,
+                may_be_billed=_may_be_billed(error),
             )
         )
 
@@ -203,6 +206,11 @@ class Caller:
                 names.ATTEMPT_NUMBER: number,
             },
         )
+
+
+def _may_be_billed(error: ProviderError | None) -> bool:
+    """Whether the provider took the prompt and may have done the work."""
+    return error is not None and error.billed is Billed.UNKNOWN
 
 
 def _kind(place: int, again: int) -> entry_pb2.EntryKind:

@@ -52,16 +52,23 @@ class OwnedHold:
         self._resolved = True
         if self.unfinished is not None:
             self._books.spawn(self._settle_unfinished(self.unfinished))
+        elif self._owes():
+            self._books.spawn(self._books.settle(self._settle_item()))
         else:
             self._books.release_soon(self._release_item())
 
     async def _settle_unfinished(self, unfinished: Unfinished) -> None:
         attempt = await unfinished()
-        if attempt is None:
+        if attempt is None and not self._owes():
             self._books.release_soon(self._release_item())
             return
-        self.attempts.append(attempt)
+        if attempt is not None:
+            self.attempts.append(attempt)
         await self._books.settle(self._settle_item())
+
+    def _owes(self) -> bool:
+        """Whether an attempt that failed has to be paid all the same."""
+        return any(attempt.usage.ByteSize() for attempt in self.attempts)
 
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(

@@ -10,7 +10,7 @@ from spendgate.ledger.v1 import budget_pb2, entry_pb2
 
 from catalog.limits import LimitConfig, LimitsConfig
 from chassis.errors import StatusError
-from gateway.errors import ERRORS, ModelNotAllowed
+from gateway.errors import ERRORS, ModelNotAllowed, ProviderFailed
 from gateway.limits.limits import AWAY_SECONDS, Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.port import LimiterUnavailable
@@ -152,6 +152,22 @@ async def test_a_retry_and_a_fallback_are_rows_of_their_own_kind(house):
         entry_pb2.ENTRY_KIND_FALLBACK,
     ]
     assert item.tenant == "acme"
+
+
+async def test_a_call_lost_at_work_is_paid_for(house):
+    """Its prompt as counted, in a row of its own, also when nothing answers in the end."""
+    lost = ProviderUnavailable("fake", Unavailability.TIMEOUT, billed=Billed.UNKNOWN)
+    told = ProviderUnavailable("fake", Unavailability.SERVER_ERROR, billed=Billed.NO)
+    house.provider.script = [lost, told]
+    with pytest.raises(ProviderFailed):
+        await house.complete("a")
+    await house.books.drain()
+    assert house.services.asked["release"] == []
+    (item,) = house.services.asked["settle"]
+    assert [(each.usage.input_tokens, each.usage_source) for each in item.attempts] == [
+        (10, entry_pb2.USAGE_SOURCE_COUNTED),
+        (0, entry_pb2.USAGE_SOURCE_NONE),
+    ]
 
 
 class _Away:
