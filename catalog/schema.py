@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from catalog.limits import LimitsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
     AUTO,
@@ -247,3 +248,5 @@ class FleetConfig(Section):
     """Longest waits."""
     retry: RetryConfig = RetryConfig()
     """How a failing provider is tried again."""
+    limits: LimitsConfig = LimitsConfig()
+    """How fast callers may call."""

@@ -16,7 +16,7 @@ LAZY = {
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
-    "ledger": ("cli.ledger", "Look after the ledger's database."),
+    "ledger": ("cli.ledger", "Check the books and their prices; look after their database."),
     "eval": ("cli.evals", "Measure Spendgate's own parts on a file."),
 }
 

@@ -20,6 +20,9 @@ from gateway.auth import Keys
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer
+from gateway.limits.limits import Limits
+from gateway.limits.memory import MemoryLimiter
+from gateway.limits.redis import RedisLimiter
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
@@ -81,6 +84,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
+    limits = make_limits(settings, fleet)
     door = _door(
         settings=settings,
         outfit=outfit,
@@ -88,6 +92,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         services=services,
         books=books,
         providers=providers,
+        limits=limits,
     )
     http = await _open_http(settings, outfit, door)
 
@@ -109,9 +114,25 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("outbox", outbox.close),
             ("services", services.close),
             ("session", session.close),
+            ("limits", limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
         ],
+    )
+
+
+def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
+    """Rate limits, counted in Redis when one is given."""
+    url = settings.limits_redis_url
+    shared = None
+    if url is not None:
+        shared = RedisLimiter(url.get_secret_value(), seconds_max=settings.limits_seconds_max)
+    return Limits(
+        fleet.config.limits,
+        MemoryLimiter(lambda: time.monotonic_ns() // 1000),
+        shared,
+        new_id=lambda: uuid.uuid4().hex,
+        clock=time.monotonic,
     )
 
 
@@ -193,6 +214,7 @@ def _door(
     services: GrpcServices,
     books: Books,
     providers: Mapping[str, Provider],
+    limits: Limits,
 ) -> Completer:
     outcomes = Outcomes(services, books, fleet.config.routing)
 
@@ -223,6 +245,7 @@ def _door(
             ),
             caller=Caller(providers, fleet.config.retry, outfit.telemetry, new_id),
             answers=Answers(services, books, fleet, new_id=new_id, now=now),
+            limits=limits,
             telemetry=outfit.telemetry,
             new_id=new_id,
         )

@@ -133,6 +133,7 @@ class Answers:
             cost = calculated(self._fleet.book, hold.attempts, self._now())
         else:
             cost = settled(settlement)
+        cost.notices = hold.hold.notices
         if cost.tightest is None and hold.hold.HasField("tightest"):
             cost.tightest = hold.hold.tightest
         _end_span(attempt, booked.usage, cost)
@@ -179,6 +180,7 @@ class Answers:
             source,
             number=attempt.number,
             entry_id=self._new_id(),
+            kind=attempt.kind,
             outcome=outcome,
         )
 

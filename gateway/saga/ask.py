@@ -17,6 +17,7 @@ from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
+from gateway.limits.rules import NO_RATES, Rates
 
 TRACE_ID_LOW_BITS = 1 << 64
 
@@ -35,11 +36,16 @@ class Ask:
     deadline: Deadline
     span: Span
     streams: bool
+    allowed_models: tuple[str, ...] = ()
+    # The key's own limits.
+    key_rates: Rates = NO_RATES
     started: float = field(default_factory=time.perf_counter)
     prepared: tokenizer_pb.Prepared = field(default_factory=tokenizer_pb.Prepared)
     finding: cache_pb.Finding = field(default_factory=cache_pb.Finding)
     decision: router_pb.Decision = field(default_factory=router_pb.Decision)
     first_token_ms: int = 0
+    # A budget asked for the cheapest model, and it was chosen.
+    downgraded: bool = False
 
     @property
     def traceparent(self) -> str:
@@ -83,7 +89,7 @@ def open_ask(
         user=identity.user or options.user,
         feature=identity.feature or options.feature,
         session=options.session,
-        tags=options.tags,
+        tags={**options.tags, **dict(identity.tags)},
     )
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
@@ -112,6 +118,8 @@ def open_ask(
         deadline=deadline,
         span=span,
         streams=streams,
+        allowed_models=identity.allowed_models,
+        key_rates=identity.limits,
     )
 
 

@@ -20,16 +20,21 @@ from gateway.saga.books import Books
 Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
 
 
+class DowngradeWanted(Exception):
+    """A budget would be broken that wants the cheapest model then. Nothing is held."""
+
+
 class OwnedHold:
     """A hold under way and the attempts made under it."""
 
-    def __init__(self, hold: hold_pb2.Hold, books: Books, traceparent: str) -> None:
+    def __init__(self, hold: hold_pb2.Hold, books: Books, ask: Ask) -> None:
         self.hold = hold
         self.attempts: list[entry_pb2.Attempt] = []
         # Set while a call is under way whose use is not known yet.
         self.unfinished: Unfinished | None = None
         self._books = books
-        self._traceparent = traceparent
+        self._traceparent = ask.traceparent
+        self._tenant = ask.attribution.tenant
         self._resolved = False
 
     async def confirm(self) -> ledger_pb.Settlement | None:
@@ -47,25 +52,38 @@ class OwnedHold:
         self._resolved = True
         if self.unfinished is not None:
             self._books.spawn(self._settle_unfinished(self.unfinished))
+        elif self._owes():
+            self._books.spawn(self._books.settle(self._settle_item()))
         else:
             self._books.release_soon(self._release_item())
 
     async def _settle_unfinished(self, unfinished: Unfinished) -> None:
         attempt = await unfinished()
-        if attempt is None:
+        if attempt is None and not self._owes():
             self._books.release_soon(self._release_item())
             return
-        self.attempts.append(attempt)
+        if attempt is not None:
+            self.attempts.append(attempt)
         await self._books.settle(self._settle_item())
+
+    def _owes(self) -> bool:
+        """Whether an attempt that failed has to be paid all the same."""
+        return any(attempt.usage.ByteSize() for attempt in self.attempts)
 
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(
-            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self.attempts
+            traceparent=self._traceparent,
+            hold_id=self.hold.hold_id,
+            attempts=self.attempts,
+            tenant=self._tenant,
         )
 
     def _release_item(self) -> ledger_pb.ReleaseItem:
         return ledger_pb.ReleaseItem(
-            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self.attempts
+            traceparent=self._traceparent,
+            hold_id=self.hold.hold_id,
+            attempts=self.attempts,
+            tenant=self._tenant,
         )
 
 
@@ -75,7 +93,7 @@ async def held(
 ) -> AsyncIterator[OwnedHold]:
     """Takes the hold that `item` describes and resolves it at the end of the block.
 
-    Raises: what from_service("ledger", ...) makes of a refusal.
+    Raises: DowngradeWanted; what from_service("ledger", ...) makes of any other refusal.
     """
     try:
         hold = await services.reserve(item, ask.deadline)
@@ -86,9 +104,15 @@ async def held(
     except Exception as error:
         if not isinstance(error, RemoteError) or not error.reason:
             books.release_soon(ledger_pb.ReleaseItem(hold_id=item.hold_id))
+        if _wants_downgrade(error) and not ask.downgraded:
+            raise DowngradeWanted from None
         raise from_service("ledger", error) from None
-    owned = OwnedHold(hold, books, ask.traceparent)
+    owned = OwnedHold(hold, books, ask)
     try:
         yield owned
     finally:
         owned.leave()
+
+
+def _wants_downgrade(error: Exception) -> bool:
+    return isinstance(error, RemoteError) and error.reason == "BUDGET_DOWNGRADE"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from google.protobuf import duration_pb2
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -23,7 +23,7 @@ from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
-from gateway.saga.hold import OwnedHold, held
+from gateway.saga.hold import DowngradeWanted, OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.settings import GatewaySettings
 
@@ -81,7 +81,8 @@ class Steps:
         ask.span.set_attribute(names.CACHE_OUTCOME, outcome)
 
     async def route(self, ask: Ask) -> None:
-        """Picks the model and the fallback chain.
+        """Picks the model and the fallback chain; once a budget has asked for it, the cheapest
+        model that can answer, whichever was asked for, and none after it.
 
         Raises: the router's refusals under the gateway's domain; ModelUnpriced.
         """
@@ -90,7 +91,9 @@ class Steps:
             traceparent=ask.traceparent,
             tenant=ask.attribution.tenant,
             feature=ask.attribution.feature,
-            model=ask.model,
+            model=AUTO if ask.downgraded else ask.model,
+            cheapest=ask.downgraded,
+            allowed_models=ask.allowed_models,
             input_tokens=max(1, ask.prepared.input.tokens),
             output_tokens_max=sampling.output_tokens_max,
             needs=needs_of(ask.prompt),
@@ -109,6 +112,8 @@ class Steps:
         if not decision.chosen.HasField("worst_case_nanos"):
             raise ModelUnpriced(decision.chosen.model)
         priced = [each for each in decision.fallbacks if each.HasField("worst_case_nanos")]
+        if ask.downgraded:
+            priced = []
         del decision.fallbacks[:]
         decision.fallbacks.extend(priced)
         ask.decision = decision
@@ -118,7 +123,20 @@ class Steps:
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
         """The money for the dearest candidate, held while the block runs; at its end the router
-        hears how the calls ended."""
+        hears how the calls ended. A budget that asks for the cheapest model gets it first."""
+        async with AsyncExitStack() as stack:
+            try:
+                owned = await stack.enter_async_context(self._held(ask))
+            except DowngradeWanted:
+                ask.downgraded = True
+                await self.route(ask)
+                owned = await stack.enter_async_context(self._held(ask))
+            try:
+                yield owned
+            finally:
+                self._outcomes.tell(ask, owned.attempts)
+
+    def _held(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
         seconds = ask.deadline.left_seconds() + self._settings.hold_seconds_margin
         candidates = (ask.decision.chosen, *ask.decision.fallbacks)
         item = ledger_pb.ReserveItem(
@@ -130,12 +148,9 @@ class Steps:
             hold_duration=duration_pb2.Duration(
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
+            downgraded=ask.downgraded,
         )
-        async with held(ask, self._services, self._books, item) as owned:
-            try:
-                yield owned
-            finally:
-                self._outcomes.tell(ask, owned.attempts)
+        return held(ask, self._services, self._books, item)
 
     async def _look_up(self, ask: Ask) -> cache_pb.Finding:
         if ask.cache_mode == pb.CACHE_MODE_OFF:
@@ -176,7 +191,11 @@ class Steps:
             ask.prompt.sampling.choice_count or 1,
         )
         held_tokens = {bucket: getattr(usage, bucket) for bucket in BUCKETS}
-        return ledger_pb.WorstCase(model=candidate.model, usage=chat_pb2.TokenUsage(**held_tokens))
+        return ledger_pb.WorstCase(
+            model=candidate.model,
+            usage=chat_pb2.TokenUsage(**held_tokens),
+            provider=candidate.provider,
+        )
 
     def _vendor(self, model: str) -> str:
         """Models of one vendor count alike."""

@@ -12,6 +12,7 @@ from catalog.fleet import load_fleet
 from chassis.server import Outfit, Room
 from services.ledger.errors import TABLE
 from services.ledger.paging import PageTokens
+from services.ledger.repricing import Repricing
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
@@ -25,6 +26,7 @@ from services.ledger.sql.postgres import PostgresDatabase
 from services.ledger.sql.reports import ReportStore
 from services.ledger.sql.sqlite import SqliteDatabase
 from services.ledger.sweep import keep_months_for_ever, sweep_for_ever
+from services.ledger.verify import verify
 from services.ledger.writer import GroupCommit
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
@@ -62,7 +64,8 @@ async def build(
     alone = settings.migrate_at_start or is_embedded(settings.database_url)
     await database.prepare(upgrade if alone else require_newest)
     await database.write(lambda connection: make_months(connection, clock()))
-    journal = Journal(database, CatalogPrices(fleet.book), clock)
+    prices = CatalogPrices(fleet.book)
+    journal = Journal(database, prices, clock)
     await journal.transact(())
     part = outfit.health.part("books")
     part.ok()
@@ -92,6 +95,8 @@ async def build(
         budgets=BudgetStore(database, clock),
         keys=KeyStore(database, clock, pepper=pepper, random_bytes=secrets.token_bytes),
         reports=ReportStore(database),
+        repricing=Repricing(database, prices, writer),
+        verify=lambda: verify(database),
         pages=PageTokens(pepper),
         clock=clock,
     )

@@ -14,6 +14,8 @@ from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
 from gateway.auth import Keys
 from gateway.door import Identity
+from gateway.limits.limits import Limits
+from gateway.limits.memory import MemoryLimiter
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.calling import Caller
@@ -47,6 +49,8 @@ class House:
         self.services = FakeServices()
         self.provider = FakeProvider()
         self.outbox = MemoryOutbox()
+        # Of the rate limits.
+        self.now_us = 0
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(FLEET_FILE + routing))
         settings = GatewaySettings(
@@ -88,16 +92,25 @@ class House:
                 ),
                 caller=caller,
                 answers=answers,
+                limits=Limits(
+                    fleet.config.limits,
+                    MemoryLimiter(lambda: self.now_us),
+                    None,
+                    new_id=new_id,
+                    clock=lambda: 0.0,
+                ),
                 telemetry=telemetry,
                 new_id=new_id,
             )
         )
 
-    async def complete(self, text="hello", *, model="auto", seconds=5.0, **options):
+    async def complete(
+        self, text="hello", *, model="auto", seconds=5.0, identity=IDENTITY, **options
+    ):
         request = pb.CompleteRequest(
             model=model, prompt=prompt_of(text), options=pb.RequestOptions(**options)
         )
-        return await self.door.complete(request, IDENTITY, "", Deadline.after(seconds))
+        return await self.door.complete(request, identity, "", Deadline.after(seconds))
 
     def stream(self, text="hello", *, model="auto", **options):
         request = pb.StreamCompleteRequest(

@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from services.ledger.rules.books import Books
-from services.ledger.rules.commands import Answer, Command, Record, Release, Reserve, Settle
+from services.ledger.rules.commands import (
+    Answer,
+    Command,
+    Correct,
+    Record,
+    Release,
+    Reserve,
+    Settle,
+)
+from services.ledger.rules.correct import correct
 from services.ledger.rules.record import record
 from services.ledger.rules.refusals import Refusal
 from services.ledger.rules.release import release
@@ -28,6 +37,8 @@ def apply(books: Books, command: Command) -> Answer:
             return release(books, command)
         case Record():
             return record(books, command)
+        case Correct():
+            return correct(books, command)
 
 
 def apply_all(books: Books, commands: Iterable[Command]) -> Sequence[Outcome]:
