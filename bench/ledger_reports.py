@@ -80,6 +80,9 @@ ROLLUP_KEY = {
 }
 
 
+Timed = tuple[float, float, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How long a month's report took, both ways, on books of so many entries."""
@@ -89,6 +92,9 @@ class Reading:
     file_mib: int
     report_ms: float
     scan_ms: float
+    # The same in CPU of this process, which what else the machine does leaves alone.
+    report_cpu_ms: float
+    scan_cpu_ms: float
     rss_mib_before: int
     rss_mib_after: int
 
@@ -118,15 +124,22 @@ async def read(folder: Path, entries: int, rounds: int, tell: Callable[[str], No
         after = _rss_mib()
     tell(f"{entries:,} entries: scanning the entries")
     scans = [await asyncio.to_thread(_scan, path) for _ in range(max(1, rounds // 5))]
-    if {cost for _, cost in reports} != {cost for _, cost in scans}:
+    if {cost for _, _, cost in reports} != {cost for _, _, cost in scans}:
         raise SystemExit("the report and the scan do not agree")
     with closing(sqlite3.connect(path)) as file:
         (rows,) = file.execute("SELECT count(*) FROM rollup_hour").fetchone()
     size = path.stat().st_size // 2**20
     return Reading(
-        entries, rows, size, _middle(reports), _middle(scans), rss_mib_before=before,
+        entries,
+        rows,
+        size,
+        median(took for took, _, _ in reports),
+        median(took for took, _, _ in scans),
+        report_cpu_ms=median(cpu for _, cpu, _ in reports),
+        scan_cpu_ms=median(cpu for _, cpu, _ in scans),
+        rss_mib_before=before,
         rss_mib_after=after,
-    )  # fmt: skip
+    )
 
 
 async def _prepare(path: Path) -> None:
@@ -184,21 +197,20 @@ def _chunks(entries: int) -> Iterator[tuple[int, int]]:
         yield first, min(entries, first + CHUNK_ROWS - 1)
 
 
-async def _report(stub: rpc.LedgerServiceStub) -> tuple[float, int]:
-    """Milliseconds, and what it says the month cost."""
+async def _report(stub: rpc.LedgerServiceStub) -> Timed:
+    """Milliseconds, those of CPU, and what it says the month cost."""
     request = pb.ReportRequest(
         tenant=TENANT, group_by=[pb.DIMENSION_MODEL, pb.DIMENSION_FEATURE], page_size=1000
     )
     request.start_time.FromMicroseconds(MONTH_US[0])
     request.end_time.FromMicroseconds(MONTH_US[1])
-    began = time.perf_counter()
+    watch = _watch()
     answer = await stub.Report(request, timeout=600)
-    took = 1000 * (time.perf_counter() - began)
-    return took, int(answer.total.cost_nanos)
+    return *watch(), int(answer.total.cost_nanos)
 
 
-def _scan(path: Path) -> tuple[float, int]:
-    began = time.perf_counter()
+def _scan(path: Path) -> Timed:
+    watch = _watch()
     with closing(sqlite3.connect(path)) as file:
         rows = file.execute(
             "SELECT model_used, feature, count(*), sum(input_tokens), sum(output_tokens),"
@@ -206,11 +218,13 @@ def _scan(path: Path) -> tuple[float, int]:
             " WHERE tenant = ? AND book_us >= ? AND book_us < ? GROUP BY model_used, feature",
             (TENANT, *MONTH_US),
         ).fetchall()
-    return 1000 * (time.perf_counter() - began), sum(row[5] for row in rows)
+    return *watch(), sum(row[5] for row in rows)
 
 
-def _middle(timed: list[tuple[float, int]]) -> float:
-    return median(took for took, _ in timed)
+def _watch() -> Callable[[], tuple[float, float]]:
+    """Tells the milliseconds from now, and those of CPU."""
+    began, cpu = time.perf_counter(), time.process_time()
+    return lambda: (1000 * (time.perf_counter() - began), 1000 * (time.process_time() - cpu))
 
 
 def _rss_mib() -> int:

@@ -69,6 +69,10 @@ class OwnedHold:
         else:
             self._books.release_soon(self._release_item())
 
+    def _owes(self) -> bool:
+        """Whether an attempt that failed has to be paid all the same."""
+        return any(attempt.usage.ByteSize() for attempt in self.attempts)
+
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(
             traceparent=self._traceparent,

@@ -22,6 +22,10 @@ class LedgerSettings(ServiceSettings):
     database_wait_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
     """How long to wait for others that have the books locked, and for PostgreSQL to come back."""
 
+    migrate_at_start: bool = False
+    """Bring the tables of a PostgreSQL up to date at the start. For places where all ledgers are
+    of one version and start together, as in development; an embedded ledger always does it."""
+
     key_pepper: Annotated[SecretStr, Field(min_length=PEPPER_CHARS_MIN)]
     """What the secrets of virtual keys are hashed with. Keep it apart from the database and never
     change it: keys made under another pepper open nothing."""

@@ -61,7 +61,8 @@ async def build(
     database = open_database(settings.database_url, wait_seconds=settings.database_wait_seconds)
     # Embedded, the only ledger brings its tables up to date itself. On PostgreSQL others may be
     # at work on them: that is for the operator to time.
-    await database.prepare(upgrade if is_embedded(settings.database_url) else require_newest)
+    alone = settings.migrate_at_start or is_embedded(settings.database_url)
+    await database.prepare(upgrade if alone else require_newest)
     await database.write(lambda connection: make_months(connection, clock()))
     prices = CatalogPrices(fleet.book)
     journal = Journal(database, prices, clock)
@@ -76,7 +77,6 @@ async def build(
     sweep = asyncio.create_task(
         sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
     )
-
     months = asyncio.create_task(
         keep_months_for_ever(
             lambda: database.write(lambda connection: make_months(connection, clock()))

@@ -152,3 +152,26 @@ async def test_a_replica_refuses_older_tables_and_says_what_to_run(
         await ledger.budget("company", 100_000)
         await ledger.hold(reserve_item(20))
         assert await ledger.standing("company") == (0, 20_000)
+
+
+@pytest.mark.parametrize("books_url", ["postgresql"], indirect=True)
+async def test_an_image_can_do_it_without_the_command_line(books_url: str, tmp_path: Path) -> None:
+    """With the ledger's own settings; wrong ones exit 78, in a line."""
+    environ = {"SPENDGATE_DATABASE_URL": books_url, "SPENDGATE_KEY_PEPPER": PEPPER}
+    code, told = await _run(environ, "-m", "services.ledger.migrate")
+    assert (code, newest() in told) == (0, True), told
+    environ["SPENDGATE_DATABASE_URL"] = f"sqlite:///{tmp_path}"
+    code, told = await _run(environ, "-m", "services.ledger.migrate")
+    assert (code, told.count("\n")) == (78, 1)
+
+
+@pytest.mark.parametrize("books_url", ["postgresql"], indirect=True)
+async def test_a_ledger_can_be_told_to_do_it_at_its_start(
+    books_url: str, tmp_path: Path, clock: SetClock
+) -> None:
+    """Where all ledgers are of one version."""
+    told = {"database_url": books_url, "migrate_at_start": True}
+    async with running_ledger(tmp_path, clock, **told) as ledger:
+        await ledger.budget("company", 100_000)
+        await ledger.hold(reserve_item(20))
+        assert await ledger.standing("company") == (0, 20_000)
