@@ -117,19 +117,17 @@ class House:
                 steps=steps,
                 caller=caller,
                 answers=answers,
-                limits=Limits(
-                    fleet.config.limits,
-                    MemoryLimiter(lambda: self.now_us),
-                    None,
-                    new_id=new_id,
-                    clock=lambda: 0.0,
-                ),
+                limits=self._limits(fleet, new_id),
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 telemetry=telemetry,
                 new_id=new_id,
             )
         )
+
+    def _limits(self, fleet, new_id):
+        limiter = MemoryLimiter(lambda: self.now_us)
+        return Limits(fleet.config.limits, limiter, None, new_id=new_id, clock=lambda: 0.0)
 
     async def complete(
         self, text="hello", *, model="auto", seconds=5.0, identity=IDENTITY, **options
