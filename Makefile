@@ -64,6 +64,7 @@ bench: setup ## measure hops on this machine
 
 bench-router: setup ## measure the router's choices on the outcomes in DATA (and ESCALATION)
 	$(BIN)/python -m bench.router $(DATA) $(if $(ESCALATION),--escalation $(ESCALATION))
+	$(if $(ESCALATION),$(BIN)/python -m bench.escalation $(ESCALATION) $(if $(DATA),--prompts $(DATA)))
 
 bench-context: setup ## replay the conversations in DATA through every context policy
 	$(BIN)/python -m bench.context --data $(DATA)

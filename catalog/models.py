@@ -36,6 +36,10 @@ class ModelCard:
         """Whether the provider has switched it off by then."""
         return self.retire_time is not None and at >= self.retire_time
 
+    def deprecated(self, at: datetime) -> bool:
+        """Whether the provider advises against it by then."""
+        return self.deprecate_time is not None and at >= self.deprecate_time
+
 
 class Models:
     """All configured models, by name or alias."""

@@ -5,7 +5,7 @@ import, and never fetched over a network.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from importlib.metadata import version
@@ -118,6 +118,15 @@ class Published:
             return None
         return PublishedModel(provider_id, info.id, info.context_window, info)
 
+    def models_of(self, provider_id: str) -> "tuple[PublishedModel, ...]":
+        """Every model that a provider is listed with and has not withdrawn."""
+        provider = self._providers.get(provider_id)
+        return tuple(
+            PublishedModel(provider_id, info.id, info.context_window, info)
+            for info in (provider.models if provider else ())
+            if not info.deprecated
+        )
+
     def nearest(self, provider_id: str, model: str) -> str | None:
         """A published provider/model whose name is close to this one."""
         provider = self._providers.get(provider_id)
@@ -138,6 +147,26 @@ class Published:
         if isinstance(listed, GenaiPrice):
             return (DatedPrice(self._compiled(found, listed, None, None)),)
         return tuple(self._dated(found, listed))
+
+    def tier_price(self, found: PublishedModel, tier: str, at: datetime) -> ModelPrice | None:
+        """What is published about a service tier of this model at a moment; None: nothing.
+
+        What a tier's list leaves out costs as in the standard tier. Raises NoPublishedPrice like
+        prices().
+        """
+        context = {"processing": tier} if tier == "batch" else {"service_tier": tier}
+        told = [
+            variant
+            for variant in found.info.price_variants or ()
+            if variant.when == context
+            and (variant.constraint is None or variant.constraint.active(at))
+            and any(price is not None for price in vars(variant.prices).values())
+        ]
+        if not told:
+            return None
+        listed = found.info.get_prices(at, context)
+        price = self._compiled(found, listed, None, None)
+        return replace(price, version=f"{price.version} / {tier}")
 
     def _dated(
         self, found: PublishedModel, listed: "list[genai.ConditionalPrice]"

@@ -128,6 +128,10 @@ class LearningConfig(Section):
 class RoutingConfig(PolicyConfig):
     """How "auto" chooses."""
 
+    deprecated: Literal["warn", "avoid"] = "warn"
+    """What a model's deprecate_date does from that day on: `warn` says so with each decision,
+    `avoid` also leaves the model out while another can answer."""
+
     features: dict[Name, PolicyConfig] = Field(default={}, max_length=256)
     """Other policies for some of the callers' features. Default: the same for all."""
     tenants: dict[Name, list[Name]] = Field(default={}, max_length=4096)

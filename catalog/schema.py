@@ -5,11 +5,13 @@ Only shapes and ranges live here; how the parts refer to one another is checked 
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from catalog.alerts import AlertsConfig
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
@@ -109,6 +111,9 @@ class PriceConfig(RatesConfig):
         return self
 
 
+TierPercent = Annotated[Decimal, Field(gt=0, le=1000, decimal_places=2)]
+
+
 class ProviderConfig(Section):
     """Someone who serves models."""
 
@@ -124,6 +129,12 @@ class ProviderConfig(Section):
     """Longest wait for one whole answer."""
     priced_as: Name | None = None
     """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
+
+    tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
+        default={}, max_length=3
+    )
+    """What service tiers cost here, in percent of the standard price. Default: as published;
+    a tier that is not published has no price."""
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
@@ -257,3 +268,5 @@ class FleetConfig(Section):
     """How a failing provider is tried again."""
     limits: LimitsConfig = LimitsConfig()
     """How fast callers may call."""
+    alerts: AlertsConfig = AlertsConfig()
+    """What the ledger watches, and who is told."""

@@ -1,12 +1,17 @@
 """Service tiers: the same tokens for less when they may wait, for more when they may not.
 
-A tier is a factor on the whole price. Only what a provider publishes for all its models is here;
-any other tier is unpriced until the operator sets it, never taken for the standard price.
+The catalogue's own list of a model's tier goes first (Published.tier_price). Where it has none, a
+tier is a factor on the whole price. Only what a provider publishes for all its models is here, as
+far as the research of the day given says; nobody has checked it against a bill. Any other tier is
+unpriced until the operator sets it, never taken for the standard price.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
 
 STANDARD = "standard"
 TIERS = (STANDARD, "batch", "flex", "priority")
@@ -46,11 +51,20 @@ _HALF: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def tier_price(provider: str, tier: str) -> TierPrice:
-    """The factor of a tier at a provider of the catalogue. Raises UnpricedTier."""
+def tier_price(
+    provider: str, tier: str, own_percent: Mapping[str, Decimal] = MappingProxyType({})
+) -> TierPrice:
+    """The factor of a tier at a provider of the catalogue. Raises UnpricedTier.
+
+    `own_percent`: the operator's own, in percent of the standard price; it goes before what is
+    published.
+    """
     if tier == STANDARD:
         return TierPrice(1, 1, _CHECKED, "")
+    if tier in own_percent:
+        factor = Fraction(own_percent[tier]) * Fraction(1, 100)
+        return TierPrice(factor.numerator, factor.denominator, _CHECKED, "operator")
     known = _HALF.get(provider, {})
     if tier not in known:
-        raise UnpricedTier(provider, tier, (STANDARD, *known))
+        raise UnpricedTier(provider, tier, (STANDARD, *known, *own_percent))
     return TierPrice(1, 2, _CHECKED, known[tier])

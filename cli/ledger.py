@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import ledger_archive, ledger_migrate
+from cli import ledger_archive, ledger_import, ledger_migrate, ledger_reconcile
 from cli.place import (
     DIR_DEFAULT,
     TENANT,
@@ -32,8 +32,8 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Adds the group to the command line."""
-    ledger_migrate.register(app)
-    ledger_archive.register(app)
+    for part in (ledger_migrate, ledger_archive, ledger_import, ledger_reconcile):
+        part.register(app)
     parent.add_typer(app, name="ledger")
 
 

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import budget, chat, config_file, key, models, report, trace, up
+from cli import budget, chat, config_file, key, models, report, report_days, trace, up
 from cli.problems import EXIT_CODES_HELP
 
-SINGLE_COMMANDS = (up, chat, report, models, trace)
+SINGLE_COMMANDS = (up, chat, models, trace)
 # Command -> where it is and what it is for. Loaded when called: they bring much along.
 LAZY = {
     "demo": ("cli.demo", "Run a support chatbot's day through a fleet and print what it saved."),
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
-    "ledger": ("cli.ledger", "Check the books; price them again; look after their database."),
+    "export": ("cli.export", "Write booked rows to a file: CSV, JSON Lines, Parquet or FOCUS."),
+    "alerts": ("cli.alerts", "List alerts, or watch them come."),
+    "opportunities": ("cli.opportunities", "What could be saved, with evidence."),
+    "anatomy": ("cli.anatomy", "Where the money went, from a naive estimate on."),
+    "ledger": ("cli.ledger", "Look after the books: migrate, archive, import, reconcile."),
     "compression": ("cli.compression", "Test whether answers survive shorter prompts."),
     "eval": ("cli.evals", "Measure Spendgate's own parts on a file."),
 }
@@ -34,6 +38,8 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     for single in SINGLE_COMMANDS:
         name = single.__name__.rpartition(".")[2]
         app.command(name, epilog=single.EPILOG)(getattr(single, name))
+    report_days.register(report.app)
+    app.add_typer(report.app, name="report")
     app.add_typer(budget.app, name="budget")
     app.add_typer(key.app, name="key")
     app.add_typer(config_file.app, name="config")

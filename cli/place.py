@@ -156,3 +156,16 @@ async def ledger_of(directory: Path, address: str | None, token: str | None) -> 
     name = "spendgate.ledger.v1.LedgerService"
     async with talking(door, name, rpc.LedgerServiceStub) as talk:
         yield talk
+
+
+@asynccontextmanager
+async def reading_of(
+    directory: Path, address: str | None, token: str | None
+) -> AsyncIterator[Talk]:
+    """A line to what reads the ledger's books. Raises Problem when there is none."""
+    from spendgate.ledger.v1 import reading_service_pb2_grpc as rpc
+
+    door = inner_door(directory, "ledger", address, token)
+    name = "spendgate.ledger.v1.ReadingService"
+    async with talking(door, name, rpc.ReadingServiceStub) as talk:
+        yield talk

@@ -1,6 +1,7 @@
 """`spendgate prices diff`: what other prices would have changed. Needs no fleet."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +14,22 @@ from catalog.fleet import Fleet
 from catalog.price import RATE_NAMES, ModelPrice, cost_nanos
 from catalog.prices import Unpriced
 from catalog.usage import BUCKETS, ImpossibleUsage, Usage
+from cli.amounts import moment_of
 from cli.cost import usd
-from cli.place import JsonOption
+from cli.place import (
+    DIR_DEFAULT,
+    DirOption,
+    JsonOption,
+    LedgerOption,
+    Talk,
+    TokenOption,
+    ledger_of,
+)
 from cli.problems import EXIT_CONFIG, EXIT_USAGE, Problem, command
 from cli.show import print_json, print_table
 
 LINES_MAX = 10_000_000
+PAGE_ROWS = 1_000
 app = typer.Typer(help="Look at prices.", no_args_is_help=True)
 
 
@@ -36,9 +47,17 @@ async def diff(
         Path | None,
         typer.Option(help="JSON Lines of {model, input_tokens, ...} in disjoint buckets."),
     ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Take the usage from the books of this tenant.")
+    ] = None,
+    since: Annotated[str, typer.Option(help="Of the books: 24h, 7d, or a date.")] = "30d",
+    directory: DirOption = DIR_DEFAULT,
+    ledger: LedgerOption = None,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the prices of two fleet files, and what each makes of a month's usage."""
+    """Compare the prices of two fleet files, and what each makes of a month's usage: of a file's
+    rows, or of what the ledger has booked."""
     now = datetime.now(UTC)
     before, after = _fleet(old), _fleet(new)
     names = sorted({*before.config.models, *after.config.models})
@@ -48,8 +67,14 @@ async def diff(
         if (change := _change(name, _price(before, name, now), _price(after, name, now)))
     ]
     result: dict[str, Any] = {"changes": changes}
-    if usage is not None:
-        result["traffic"] = _traffic(usage, before, after, now)
+    if usage is not None and tenant is not None:
+        raise Problem("give either --usage or --tenant", code=EXIT_USAGE)
+    used = _read(usage) if usage is not None else None
+    if tenant is not None:
+        async with ledger_of(directory, ledger, token) as talk:
+            used = await _booked(talk, tenant, moment_of(since, now))
+    if used is not None:
+        result["traffic"] = _traffic(used, before, after, now)
     if as_json:
         print_json(result)
         return
@@ -105,14 +130,39 @@ def _rate(price: ModelPrice | None, rate: str) -> str | None:
     return f"{Decimal(getattr(price.rates, rate)).scaleb(-6).normalize():f}"
 
 
-def _traffic(path: Path, before: Fleet, after: Fleet, at: datetime) -> dict[str, Any]:
-    calls = unpriced = old_nanos = new_nanos = 0
+def _read(path: Path) -> list[tuple[str, Usage]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()[:LINES_MAX]
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{path}: {getattr(error, 'strerror', None) or 'is not UTF-8'}") from None
-    for number, line in enumerate(lines, 1):
-        model, used = _used(line, number)
+    return [_used(line, number) for number, line in enumerate(lines, 1)]
+
+
+async def _booked(talk: Talk, tenant: str, start: datetime) -> list[tuple[str, Usage]]:
+    """What the ledger's rows used, from `start` on, newest first; at most LINES_MAX rows."""
+    from spendgate.ledger.v1 import ledger_service_pb2 as pb
+
+    request = pb.ListEntriesRequest(tenant=tenant, page_size=PAGE_ROWS)
+    found: list[tuple[str, Usage]] = []
+    while True:
+        page = await talk.call("ListEntries", request)
+        for entry in page.entries:
+            if entry.book_time.ToDatetime(UTC) < start or len(found) == LINES_MAX:
+                return found
+            told = entry.attempt.usage
+            if told.ByteSize():
+                usage = Usage(**{bucket: getattr(told, bucket) for bucket in BUCKETS})
+                found.append((entry.attempt.model_used, usage))
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+def _traffic(
+    calls_used: Sequence[tuple[str, Usage]], before: Fleet, after: Fleet, at: datetime
+) -> dict[str, Any]:
+    calls = unpriced = old_nanos = new_nanos = 0
+    for model, used in calls_used:
         old, new = _price(before, model, at), _price(after, model, at)
         calls += 1
         if old is None or new is None:

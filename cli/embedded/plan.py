@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,7 +144,8 @@ def make_plan(
         ours[LOCAL_MODEL_URL] = f"http://{model.address}/v1"
         programs.append(model)
     for name in (*SERVICE_PORTS, "gateway"):
-        programs.append(_service(name, where[name], {**environ, **ours}))
+        theirs = config.alerts.variables() if name == "ledger" else set()
+        programs.append(_service(name, where[name], {**environ, **ours}, theirs))
     return Plan(
         programs=tuple(programs),
         gateway=where["gateway"],
@@ -169,13 +170,17 @@ def _local_model(environ: Mapping[str, str], port: int) -> Program:
     )
 
 
-def _service(name: str, address: str, environ: Mapping[str, str]) -> Program:
+def _service(
+    name: str, address: str, environ: Mapping[str, str], named: Collection[str] = ()
+) -> Program:
+    """A service with its settings, and the variables that the fleet file names for it."""
     declared = _settings_class(name)
     known = declared.variables().keys() | declared.foreign
     given = {key: value for key, value in environ.items() if key in known and value}
     given["SPENDGATE_LISTEN"] = address
     # Providers' keys may have any name; only the gateway calls providers.
     around = _without_settings(environ) if name == "gateway" else _plain(environ)
+    around |= {each: environ[each] for each in named if environ.get(each)}
     module = "gateway" if name == "gateway" else f"services.{name}"
     return Program(name, (sys.executable, "-m", module), {**around, **given}, address)
 
@@ -202,6 +207,7 @@ def check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
         known |= _settings_class(name).variables().keys()
     for provider in config.providers.values():
         known |= {provider.api_key_env or "", provider.base_url_env or ""}
+    known |= config.alerts.variables()
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)

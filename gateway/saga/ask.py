@@ -45,6 +45,8 @@ class Ask:
     prepared: tokenizer_pb.Prepared = field(default_factory=tokenizer_pb.Prepared)
     finding: cache_pb.Finding = field(default_factory=cache_pb.Finding)
     decision: router_pb.Decision = field(default_factory=router_pb.Decision)
+    # What the books are told of the prompt (facts.py).
+    facts: entry_pb2.PromptFacts = field(default_factory=entry_pb2.PromptFacts)
     first_token_ms: int = 0
     # A budget asked for the cheapest model, and it was chosen.
     downgraded: bool = False

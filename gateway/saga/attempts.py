@@ -47,6 +47,7 @@ def answered(
         latency_ms=ask.latency_ms(),
         first_token_ms=ask.first_token_ms,
         trace_id=ask.trace_id,
+        facts=ask.facts,
     )
 
 
@@ -85,6 +86,7 @@ def failed(
         latency_ms=ask.latency_ms(),
         error_reason=reason,
         trace_id=ask.trace_id,
+        facts=ask.facts,
     )
 
 

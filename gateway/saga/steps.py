@@ -25,6 +25,7 @@ from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
+from gateway.saga.facts import PromptNames
 from gateway.saga.hold import DowngradeWanted, OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
@@ -66,6 +67,8 @@ class Steps:
         self._budget_use = budget_use
         self._shaping = shaping
         self._new_id = new_id
+        token = settings.internal_token
+        self._names = PromptNames(token.get_secret_value().encode() if token else b"")
 
     async def prepare_and_look_up(self, ask: Ask) -> None:
         """Counts and shapes the prompt and looks for an answer to it as it came, both at once.
@@ -91,6 +94,7 @@ class Steps:
         except BaseException:
             finding.cancel()
             raise
+        await self._names.name(ask)
         ask.finding = await finding
         outcome = cache_pb.Outcome.Name(ask.finding.outcome).removeprefix("OUTCOME_")
         ask.span.set_attribute(names.CACHE_OUTCOME, outcome)

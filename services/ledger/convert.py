@@ -29,6 +29,7 @@ from services.ledger.rules.values import (
     Counterfactual,
     Entry,
     EntryKind,
+    PromptFacts,
     SavingCause,
     Tokens,
     UsageSource,
@@ -153,6 +154,7 @@ def from_pb_attempt(attempt: entry_pb2.Attempt) -> Attempt:
         trace_id=attempt.trace_id,
         told_input_tokens=attempt.told_input_tokens,
         told_output_tokens=attempt.told_output_tokens,
+        facts=PromptFacts(*(getattr(attempt.facts, name) for name in PromptFacts._fields)),
     )
 
 
@@ -278,7 +280,13 @@ def _to_attempt(attempt: Attempt) -> entry_pb2.Attempt:
         trace_id=attempt.trace_id,
         told_input_tokens=attempt.told_input_tokens,
         told_output_tokens=attempt.told_output_tokens,
+        facts=_to_facts(attempt.facts),
     )
+
+
+def _to_facts(facts: PromptFacts) -> entry_pb2.PromptFacts | None:
+    told = {name: fact for name, fact in facts._asdict().items() if fact}
+    return entry_pb2.PromptFacts(**told) if told else None
 
 
 def _to_tokens(usage: Tokens) -> chat_pb2.TokenUsage:
@@ -288,3 +296,8 @@ def _to_tokens(usage: Tokens) -> chat_pb2.TokenUsage:
 def from_duration(duration: duration_pb2.Duration) -> int:
     """Microseconds."""
     return duration.seconds * MICROS_PER_SECOND + duration.nanos // 1000
+
+
+# For the messages of other contracts of this room.
+to_pb_time = to_time
+to_pb_tokens = _to_tokens

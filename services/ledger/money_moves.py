@@ -104,7 +104,8 @@ def _note_settlement(span: Span, settlement: Settlement) -> None:
     _note_costs(span, settlement.entries)
 
 
-def _note_entry(span: Span, entry: Entry) -> None:
+def note_entry(span: Span, entry: Entry) -> None:
+    """Writes what a row cost and saved on its span."""
     _note_costs(span, [entry])
 
 
@@ -142,5 +143,5 @@ RECORD: Verb[pb.RecordItem] = Verb(
     validate.check_record,
     convert.from_pb_record,
     convert.to_pb_entry,
-    _note_entry,
+    note_entry,
 )

@@ -25,8 +25,8 @@ class PageTokens:
         body = json.dumps(list(place), separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(question, body) + body).decode().rstrip("=")
 
-    def place(self, question: bytes, token: str) -> Place | None:
-        """The place behind a token, None for "". Raises: PageInvalid."""
+    def place(self, question: bytes, token: str, field: str = "page_token") -> Place | None:
+        """The place behind a token, None for "". Raises: PageInvalid for `field`."""
         if not token:
             return None
         try:
@@ -37,7 +37,7 @@ class PageTokens:
             if not hmac.compare_digest(mac, self._mac(question, body)):
                 raise ValueError
         except ValueError:
-            raise PageInvalid("page_token", "is not one this service gave for it") from None
+            raise PageInvalid(field, "is not one this service gave for it") from None
         place: Place = json.loads(body)
         return place
 

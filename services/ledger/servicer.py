@@ -62,24 +62,24 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     async def Reserve(self, request: pb.ReserveRequest, context: Any) -> pb.ReserveResponse:
         """Sets money aside."""
         answers = await self._batch(RESERVE, request.items)
-        return pb.ReserveResponse(results=[_result(pb.ReserveResult, "hold", a) for a in answers])
+        return pb.ReserveResponse(results=[result_of(pb.ReserveResult, "hold", a) for a in answers])
 
     async def Settle(self, request: pb.SettleRequest, context: Any) -> pb.SettleResponse:
         """Charges holds."""
         answers = await self._batch(SETTLE, request.items)
         return pb.SettleResponse(
-            results=[_result(pb.SettleResult, "settlement", a) for a in answers]
+            results=[result_of(pb.SettleResult, "settlement", a) for a in answers]
         )
 
     async def Release(self, request: pb.ReleaseRequest, context: Any) -> pb.ReleaseResponse:
         """Gives holds back."""
         answers = await self._batch(RELEASE, request.items)
-        return pb.ReleaseResponse(results=[_result(pb.ReleaseResult, "hold", a) for a in answers])
+        return pb.ReleaseResponse(results=[result_of(pb.ReleaseResult, "hold", a) for a in answers])
 
     async def Record(self, request: pb.RecordRequest, context: Any) -> pb.RecordResponse:
         """Books rows without holds."""
         answers = await self._batch(RECORD, request.items)
-        return pb.RecordResponse(results=[_result(pb.RecordResult, "entry", a) for a in answers])
+        return pb.RecordResponse(results=[result_of(pb.RecordResult, "entry", a) for a in answers])
 
     async def CreateBudget(
         self, request: pb.CreateBudgetRequest, context: Any
@@ -179,7 +179,7 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         """Sums what was booked."""
         validate.check_report(request)
         size = page_size(request.page_size, default=LIST_SIZE_DEFAULT, most=READ_SIZE_MAX)
-        place = self._desk.pages.place(_question(request), request.page_token)
+        place = self._desk.pages.place(question_of(request), request.page_token)
         # The end is part of the token: "now" stays the same from page to page.
         offset, end_us = (int(n) for n in place) if place else (0, self._end_us(request))
         report = await self._desk.reports.report(
@@ -225,7 +225,7 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         """Prices rows again, and books what changed when told to."""
         validate_desk.check_reprice(request)
         size = page_size(request.page_size, default=READ_SIZE_MAX, most=READ_SIZE_MAX)
-        place = self._desk.pages.place(_question(request), request.page_token)
+        place = self._desk.pages.place(question_of(request), request.page_token)
         after_no = int(place[0]) if place else 0
         asked = request.HasField("end_time")
         wanted = Wanted(
@@ -265,11 +265,11 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     def _page(self, request: Any, most: int) -> tuple[int, int | str | None]:
         """The page's size, and the place that it starts after. Raises: PageInvalid."""
         size = page_size(request.page_size, default=LIST_SIZE_DEFAULT, most=most)
-        place = self._desk.pages.place(_question(request), request.page_token)
+        place = self._desk.pages.place(question_of(request), request.page_token)
         return size, place[0] if place else None
 
     def _token(self, request: Any, *place: int | str) -> str:
-        return self._desk.pages.token(_question(request), place)
+        return self._desk.pages.token(question_of(request), place)
 
     def _end_us(self, request: pb.ReportRequest) -> int:
         asked = request.HasField("end_time")
@@ -277,15 +277,17 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         return hour_start(end_us + HOUR_US - 1)
 
 
-def _question(request: Any) -> bytes:
+def question_of(request: Any) -> bytes:
     """What a page token is good for: the request without its paging."""
     bare: Message = type(request)()
     bare.CopyFrom(request)
-    bare.ClearField("page_size")
-    bare.ClearField("page_token")
+    for field in ("page_size", "page_token", "cursor"):
+        if field in bare.DESCRIPTOR.fields_by_name:
+            bare.ClearField(field)
     name = request.DESCRIPTOR.full_name.encode()
     return bytes(name + b"\0" + bare.SerializeToString(deterministic=True))
 
 
-def _result(kind: Any, field: str, answer: Any) -> Any:
+def result_of(kind: Any, field: str, answer: Any) -> Any:
+    """A result of a batch: its answer in `field`, or its error."""
     return kind(**{"error" if isinstance(answer, status_pb2.Status) else field: answer})

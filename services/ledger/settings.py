@@ -36,5 +36,11 @@ class LedgerSettings(ServiceSettings):
     sweep_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often lapsed holds are let go where no command does it, and the database is probed."""
 
+    follow_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How often new rows are looked for, to sum them up for reports and to raise alerts."""
+
+    watch_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How often forecasts of budgets and hours unlike their past are looked for."""
+
     batch_commands_max: Annotated[int, Field(ge=1, le=1024)] = 256
     """Commands in one transaction."""

@@ -24,6 +24,8 @@ REASON_BYTES_MAX = 64
 LATENCY_MS_MAX = 10**10
 # What ten buckets of 10^12 can add up to.
 TOLD_TOKENS_MAX = 10**13
+FACT_HASH_BYTES_MAX = 64
+FACT_TOKENS_MAX = 10**12
 HOLD_SECONDS_MIN = 1
 HOLD_SECONDS_MAX = 3600
 DIMENSIONS_MAX = 3
@@ -217,6 +219,7 @@ def _attempt(checks: Checks, here: str, attempt: entry_pb2.Attempt) -> None:
     checks.that(bool(word), f"{here}.error_reason", "must be an upper-case word of 64 bytes")
     trace = not attempt.trace_id or _TRACE_ID.fullmatch(attempt.trace_id)
     checks.that(bool(trace), f"{here}.trace_id", "must be 32 lower-case hex digits")
+    _facts(checks, f"{here}.facts", attempt.facts)
     steps = attempt.counterfactuals
     checks.count(f"{here}.counterfactuals", len(steps), 0, COUNTERFACTUALS_MAX)
     for place, step in enumerate(steps[:COUNTERFACTUALS_MAX]):
@@ -224,6 +227,15 @@ def _attempt(checks: Checks, here: str, attempt: entry_pb2.Attempt) -> None:
         checks.known(f"{there}.cause", step.cause, entry_pb2.SavingCause.values())
         checks.name(f"{there}.model", step.model, MODEL_BYTES_MAX)
         checks.that(step.HasField("usage"), f"{there}.usage", "is required")
+
+
+def _facts(checks: Checks, here: str, facts: entry_pb2.PromptFacts) -> None:
+    for name in ("prompt_hash", "system_hash", "near_hash"):
+        checks.text(f"{here}.{name}", getattr(facts, name), FACT_HASH_BYTES_MAX)
+    for name in ("system", "tools", "history", "new"):
+        tokens = getattr(facts, f"{name}_tokens")
+        checks.between(f"{here}.{name}_tokens", tokens, 0, FACT_TOKENS_MAX)
+    checks.between(f"{here}.output_tokens_max", facts.output_tokens_max, 0, FACT_TOKENS_MAX)
 
 
 def _usage(checks: Checks, here: str, attempt: entry_pb2.Attempt) -> None:
@@ -242,3 +254,7 @@ def check_time(checks: Checks, field: str, time: timestamp_pb2.Timestamp) -> Non
     # Up to the year 9999, as protobuf has it.
     inside = 0 <= time.seconds < 253_402_300_800 and 0 <= time.nanos < 10**9
     checks.that(inside, field, "must be a time from 1970 to 9999")
+
+
+# For the checks of other contracts of this room.
+check_attribution = _attribution

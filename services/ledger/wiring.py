@@ -1,17 +1,30 @@
 """Puts the ledger together: the only file that names concrete classes."""
 
 import asyncio
-import contextlib
+import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
+from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 
-from catalog.fleet import load_fleet
+from catalog.fleet import Fleet, load_fleet
 from chassis.server import Outfit, Room
+from services.ledger.alerts.deliver import Deliverer, deliver_for_ever, targets
+from services.ledger.alerts.store import AlertStore
+from services.ledger.alerts.watch import Watch, watch_for_ever
 from services.ledger.errors import TABLE
 from services.ledger.paging import PageTokens
+from services.ledger.reading.booked import Booked, Names
+from services.ledger.reading.breakdown import BreakdownStore
+from services.ledger.reading.export import ExportStore
+from services.ledger.reading.follow import Follower, follow_for_ever
+from services.ledger.reading.insights import Insights
+from services.ledger.reading.servicer import ReadingDesk, ReadingServicer
 from services.ledger.repricing import Repricing
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
@@ -30,6 +43,7 @@ from services.ledger.verify import verify
 from services.ledger.writer import GroupCommit
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
+READING_SERVICE_NAME = "spendgate.ledger.v1.ReadingService"
 
 
 def wall_clock() -> int:
@@ -50,11 +64,16 @@ def open_database(url: str, *, wait_seconds: float) -> Database:
 
 
 async def build(
-    settings: LedgerSettings, outfit: Outfit, *, clock: Callable[[], int] = wall_clock
+    settings: LedgerSettings,
+    outfit: Outfit,
+    *,
+    clock: Callable[[], int] = wall_clock,
+    environ: Mapping[str, str] | None = None,
 ) -> Room:
     """The ledger over its database, which it prepares, with every lapsed hold let go.
 
-    `clock` gives microseconds since 1970.
+    `clock` gives microseconds since 1970; `environ` holds what webhooks need, by default the
+    process's own.
     Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
     fleet = await asyncio.to_thread(load_fleet, settings.config)
@@ -82,13 +101,6 @@ async def build(
             lambda: database.write(lambda connection: make_months(connection, clock()))
         )
     )
-
-    async def stop_sweeping() -> None:
-        for task in (sweep, months):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
     pepper = settings.key_pepper.get_secret_value().encode()
     desk = Desk(
         writer=writer,
@@ -100,14 +112,81 @@ async def build(
         pages=PageTokens(pepper),
         clock=clock,
     )
+    reading = _reading(settings, fleet, database, writer, clock=clock, environ=environ)
     return Room(
-        servicers=[(rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk))],
-        service_names=[SERVICE_NAME],
+        servicers=[
+            (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk)),
+            (reading_rpc.add_ReadingServiceServicer_to_server, ReadingServicer(reading.desk)),
+        ],
+        service_names=[SERVICE_NAME, READING_SERVICE_NAME],
         errors=TABLE,
+        drains=[("watchers", reading.let_watchers_go)],
         # In reverse: what is queued is written before the database is closed.
         cleanups=[
             ("database", database.close),
-            ("sweep", stop_sweeping),
+            ("sweep", partial(_stop, sweep, months)),
+            ("webhooks", reading.deliverer.close),
+            ("readers", partial(_stop, *reading.tasks)),
             ("writer", writer.close),
         ],
     )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What reads the books: its desk, its loops, what it delivers with."""
+
+    desk: ReadingDesk
+    tasks: Sequence["asyncio.Task[Any]"]
+    deliverer: Deliverer
+
+    async def let_watchers_go(self) -> None:
+        self.desk.stopping.set()
+
+
+def _reading(
+    settings: LedgerSettings,
+    fleet: Fleet,
+    database: Database,
+    writer: GroupCommit,
+    *,
+    clock: Callable[[], int],
+    environ: Mapping[str, str] | None,
+) -> _Reading:
+    alerts = fleet.config.alerts
+    posts = targets(alerts.webhooks, os.environ if environ is None else environ)
+    kept = AlertStore(database, alerts.webhooks, clock)
+    watch = Watch(alerts, kept, database, clock)
+    follower = Follower(database, clock, watch.on_rows)
+    deliverer = Deliverer(
+        kept, clock, secrets.SystemRandom().random, give_up_seconds=alerts.give_up_seconds
+    )
+    often = settings.follow_seconds
+    tasks = [
+        asyncio.create_task(work)
+        for work in (
+            follow_for_ever(follower, seconds=often),
+            watch_for_ever(watch, seconds=settings.watch_seconds),
+            *(deliver_for_ever(deliverer, post, seconds=often) for post in posts),
+        )
+    ]
+    desk = ReadingDesk(
+        breakdowns=BreakdownStore(database),
+        exports=ExportStore(database),
+        follower=follower,
+        alerts=kept,
+        insights=Insights(database, fleet, CatalogPrices(fleet.book), clock),
+        booked=Booked(database),
+        names=Names(fleet),
+        writer=writer,
+        stopping=asyncio.Event(),
+        pages=PageTokens(settings.key_pepper.get_secret_value().encode()),
+        clock=clock,
+    )
+    return _Reading(desk, tasks, deliverer)
+
+
+async def _stop(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -33,6 +33,7 @@ class Ground(Enum):
     NOT_ROUTABLE = auto()
     TENANT = auto()
     REGION = auto()
+    DEPRECATED = auto()
     UNHEALTHY = auto()
     CAPABILITY = auto()
     CONTEXT_WINDOW = auto()

@@ -7,6 +7,7 @@ the model's default number of output tokens for every answer drawn.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -21,6 +22,7 @@ from services.router.candidate import Candidate, Decision, Exclusion, Ground, Re
 from services.router.explain import (
     cheapest_explained,
     cost_max_detail,
+    deprecated_detail,
     fixed_explained,
     lacking_detail,
     output_detail,
@@ -61,8 +63,14 @@ def choose(
     Raises: catalog.prices.UnknownModel; NoCandidate.
     """
     if want.model == AUTO:
-        return _automatic(fleet, want, at, advice, unhealthy)
-    return _fixed(fleet, want, at)
+        found = _automatic(fleet, want, at, advice, unhealthy)
+    else:
+        found = _fixed(fleet, want, at)
+    warning = deprecated_detail(found.chosen.card, at)
+    if not warning:
+        return found
+    text = f"{found.explanation.removesuffix('.')}; {found.chosen.card.name}: {warning}."
+    return replace(found, explanation=text)
 
 
 def _automatic(
@@ -73,16 +81,11 @@ def _automatic(
     unhealthy: Mapping[str, str],
 ) -> Decision:
     able, left_out = _sift(fleet, fleet.models.all(), want, at, advice)
-    well = [each for each in able if each.card.name not in unhealthy]
-    if well and len(well) < len(able):
-        # When all are ill the least bad still gets the call.
-        left_out += [
-            Exclusion(each.card.name, Ground.UNHEALTHY, unhealthy[each.card.name])
-            for each in able
-            if each.card.name in unhealthy
-        ]
-        left_out.sort(key=lambda exclusion: exclusion.model)
-        able = well
+    able = _unless_all(able, left_out, Ground.UNHEALTHY, unhealthy)
+    if fleet.config.routing.deprecated == "avoid":
+        old = {each.card.name: deprecated_detail(each.card, at) for each in able}
+        advised = {name: why for name, why in old.items() if why}
+        able = _unless_all(able, left_out, Ground.DEPRECATED, advised)
     if not able:
         raise NoCandidate(left_out)
     able.sort(key=_by_cost)
@@ -109,6 +112,23 @@ def _automatic(
         able=able,
         propensities=picked.propensities,
     )
+
+
+def _unless_all(
+    able: list[Candidate],
+    left_out: list[Exclusion],
+    ground: Ground,
+    details: Mapping[str, str],
+) -> list[Candidate]:
+    """`able` without those named in `details`, who join `left_out`; when all are, all stay."""
+    well = [each for each in able if each.card.name not in details]
+    if not well or len(well) == len(able):
+        # When all are ill the least bad still gets the call.
+        return able
+    names = [each.card.name for each in able if each.card.name in details]
+    left_out += [Exclusion(name, ground, details[name]) for name in names]
+    left_out.sort(key=lambda exclusion: exclusion.model)
+    return well
 
 
 def _cheapest(

@@ -1,7 +1,9 @@
 """Sentences about decisions, with their numbers. Names in them are the operator's own."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from catalog.models import ModelCard
 from catalog.money import usd_text
 from catalog.schema import Capability
 
@@ -57,3 +59,13 @@ def output_detail(asked_tokens: int, limit_tokens: int) -> str:
 def cost_max_detail(worst_nanos: int, cost_max_nanos: int) -> str:
     """How far a worst case goes over the caller's limit."""
     return f"may cost {usd_text(worst_nanos)} USD, over the limit of {usd_text(cost_max_nanos)}"
+
+
+def deprecated_detail(card: ModelCard, at: datetime) -> str:
+    """That the provider advises against a model and when it goes; "" when it does not."""
+    if not card.deprecated(at) or card.deprecate_time is None:
+        return ""
+    text = f"its provider advises against it since {card.deprecate_time.date().isoformat()}"
+    if card.retire_time is None:
+        return text
+    return f"{text} and switches it off on {card.retire_time.date().isoformat()}"

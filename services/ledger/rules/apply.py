@@ -7,12 +7,14 @@ from services.ledger.rules.commands import (
     Answer,
     Command,
     Correct,
+    ImportUsage,
     Record,
     Release,
     Reserve,
     Settle,
 )
 from services.ledger.rules.correct import correct
+from services.ledger.rules.import_usage import import_usage
 from services.ledger.rules.record import record
 from services.ledger.rules.refusals import Refusal
 from services.ledger.rules.release import release
@@ -39,6 +41,8 @@ def apply(books: Books, command: Command) -> Answer:
             return record(books, command)
         case Correct():
             return correct(books, command)
+        case ImportUsage():
+            return import_usage(books, command)
 
 
 def apply_all(books: Books, commands: Iterable[Command]) -> Sequence[Outcome]:

@@ -85,7 +85,19 @@ class Correct:
     entry_id: str
 
 
-Command = Reserve | Settle | Release | Record | Correct
+@dataclass(frozen=True, slots=True)
+class ImportUsage:
+    """Book what went around the gateway, as of `event_us`."""
+
+    request_id: str
+    attribution: Attribution
+    attempt: Attempt
+    event_us: int
+    charges_budgets: bool
+    request_hash: str
+
+
+Command = Reserve | Settle | Release | Record | Correct | ImportUsage
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,23 @@ class Tokens(NamedTuple):
 NO_TOKENS = Tokens()
 
 
+class PromptFacts(NamedTuple):
+    """What is known of a prompt besides its text: keyed hashes, tokens by segment. "" and 0 where
+    nothing was said. Same names as ledger.v1.PromptFacts."""
+
+    prompt_hash: str = ""
+    system_hash: str = ""
+    near_hash: str = ""
+    system_tokens: int = 0
+    tools_tokens: int = 0
+    history_tokens: int = 0
+    new_tokens: int = 0
+    output_tokens_max: int = 0
+
+
+NO_FACTS = PromptFacts()
+
+
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """To whom a call is booked; "" where nothing was said. `tags` are sorted by name."""
@@ -168,6 +185,7 @@ class Attempt:
     # What the provider told in all; the buckets add up to it. 0: not told.
     told_input_tokens: int = 0
     told_output_tokens: int = 0
+    facts: PromptFacts = NO_FACTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,15 @@ from sqlalchemy import Connection
 
 from services.ledger.rules.applying import BudgetIndex, called_by
 from services.ledger.rules.books import Books
-from services.ledger.rules.commands import Command, Correct, Record, Release, Reserve, Settle
+from services.ledger.rules.commands import (
+    Command,
+    Correct,
+    ImportUsage,
+    Record,
+    Release,
+    Reserve,
+    Settle,
+)
 from services.ledger.rules.pricing import Prices
 from services.ledger.rules.scopes import Called, scope_keys
 from services.ledger.rules.values import (
@@ -71,7 +79,7 @@ def touched_by(commands: Iterable[Command], now_us: int) -> Touched:
                 touched.entry_ids.update(attempt.entry_id for attempt in command.attempts)
                 if isinstance(command, Settle):
                     touched.settled_calls[command.hold_id] = called_by(command.attempts)
-            case Record():
+            case Record() | ImportUsage():
                 touched.entry_ids.add(command.attempt.entry_id)
                 called = called_by([command.attempt])
                 touched.calls.add(Call(command.attribution, called, now_us))

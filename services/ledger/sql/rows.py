@@ -22,6 +22,7 @@ from services.ledger.rules.values import (
     Left,
     Line,
     Notice,
+    PromptFacts,
     Saving,
     SavingCause,
     Scope,
@@ -29,6 +30,8 @@ from services.ledger.rules.values import (
     UsageSource,
 )
 from services.ledger.sql.schema import (
+    FACT_HASH_COLUMNS,
+    FACT_NUMBER_COLUMNS,
     ROLLUP_KEY_COLUMNS,
     SAVED_COLUMNS,
     SUM_COLUMNS,
@@ -197,6 +200,8 @@ def to_entry_row(entry: Entry) -> dict[str, Any]:
         "price_us": entry.price_us,
         "told_input_tokens": attempt.told_input_tokens,
         "told_output_tokens": attempt.told_output_tokens,
+        # NULL, not "" or 0: nothing is known.
+        **{name: fact or None for name, fact in attempt.facts._asdict().items()},
     }
 
 
@@ -230,6 +235,7 @@ def from_entry_row(row: Row) -> Entry:
             trace_id=row["trace_id"],
             told_input_tokens=row["told_input_tokens"],
             told_output_tokens=row["told_output_tokens"],
+            facts=_from_facts(row),
         ),
         cost_nanos=row["cost_nanos"],
         savings=tuple(Saving(cause, row[_SAVED_COLUMN[cause]]) for cause in causes),
@@ -243,6 +249,11 @@ def from_entry_row(row: Row) -> Entry:
         record_hash=row["record_hash"],
         corrects_id=row["corrects_id"],
     )
+
+
+def _from_facts(row: Row) -> PromptFacts:
+    told = {name: row[name] for name in (*FACT_HASH_COLUMNS, *FACT_NUMBER_COLUMNS)}
+    return PromptFacts(**{name: fact for name, fact in told.items() if fact is not None})
 
 
 def to_rollup_row(key: RollupKey, sums: Sums) -> dict[str, Any]:

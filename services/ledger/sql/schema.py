@@ -53,6 +53,15 @@ READ_COLUMNS = (
     "audio_input_tokens",
 )
 WRITTEN_COLUMNS = ("output_tokens", "reasoning_tokens", "audio_output_tokens")
+# NULL where nothing is known of the prompt.
+FACT_HASH_COLUMNS = ("prompt_hash", "system_hash", "near_hash")
+FACT_NUMBER_COLUMNS = (
+    "system_tokens",
+    "tools_tokens",
+    "history_tokens",
+    "new_tokens",
+    "output_tokens_max",
+)
 SAVED_COLUMNS = ("saved_cache_nanos", "saved_routing_nanos", "saved_compression_nanos")
 SUM_COLUMNS = (
     "request_count",
@@ -230,6 +239,8 @@ entry = Table(
         f"told_output_tokens = 0 OR {' + '.join(WRITTEN_COLUMNS)} = told_output_tokens",
         name="written_adds_up",
     ),
+    *[Column(name, Text) for name in FACT_HASH_COLUMNS],
+    *[Column(name, BigInteger) for name in FACT_NUMBER_COLUMNS],
     CheckConstraint(
         "cost_nanos + saved_cache_nanos + saved_routing_nanos + saved_compression_nanos"
         " = counterfactual_nanos",

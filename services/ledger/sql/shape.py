@@ -17,10 +17,11 @@ from sqlalchemy import (
 )
 
 from services.ledger.sql import schema
+from services.ledger.sql.reading_schema import ALL_TABLES
 
 POSTGRESQL = "postgresql"
 
-_guards = MetaData(naming_convention=schema.metadata.naming_convention)
+_guards = MetaData(naming_convention=ALL_TABLES.naming_convention)
 
 # One row an entry id, one row a request that is counted: two ledgers that book the same thing in
 # the same moment meet here, and the second tries again. `book_us` finds the entry's partition.
@@ -43,9 +44,9 @@ request_key = Table(
 def shape(dialect: str) -> MetaData:
     """The tables of a database of this dialect."""
     if dialect != POSTGRESQL:
-        return schema.metadata
-    made = MetaData(naming_convention=schema.metadata.naming_convention)
-    for table in schema.metadata.sorted_tables:
+        return ALL_TABLES
+    made = MetaData(naming_convention=ALL_TABLES.naming_convention)
+    for table in ALL_TABLES.sorted_tables:
         table.to_metadata(made)
     for guard in (entry_key, request_key):
         guard.to_metadata(made)

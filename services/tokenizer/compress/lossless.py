@@ -10,8 +10,10 @@ from services.tokenizer.compress.spans import CODE, rewrite
 # Strings are taken whole, so that a blank in one is not one between two.
 _BLANKS_IN_JSON = regex.compile(r'("(?:[^"\\]|\\.)*+")|[ \t\r\n]++')
 _CLOSE = {": ": ":", ", ": ",", "}, ": "},", "], ": "],", ": {": ":{", ": [": ":["}
-_TRAILING = regex.compile(r"[ \t]++(?=\n)")
-_INNER = regex.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
+# Tabs part columns, and two of them an empty one: they stay.
+_TRAILING = regex.compile(r"(?<![ \t]) ++(?=\n)")
+_INNER = regex.compile(r"(?<=\S) {2,}(?=\S)")
+_COLUMN = "  "
 _EMPTY_LINES = regex.compile(r"\n{3,}")
 
 
@@ -62,14 +64,17 @@ def _close_between_quotes(text: str) -> str:
 def squeeze_whitespace(text: str) -> str:
     """Blanks at line ends, runs of blanks inside lines and of empty lines go.
 
-    Indentation, code and quoted text stay; so does JSON, which has a rule of its own.
+    Indentation, tabs, code and quoted text stay; so does JSON, which has a rule of its own. Where
+    several lines have runs inside they may be columns: two blanks of each stay.
     """
     if is_json(text):
         return text
-    return rewrite(text, CODE, _squeeze)
+    lines = sum(1 for line in text.split("\n") if _INNER.search(line))
+    gap = _COLUMN if lines > 1 else " "
+    return rewrite(text, CODE, lambda piece: _squeeze(piece, gap))
 
 
-def _squeeze(piece: str) -> str:
+def _squeeze(piece: str, gap: str) -> str:
     piece = _TRAILING.sub("", piece)
-    piece = _INNER.sub(" ", piece)
+    piece = _INNER.sub(gap, piece)
     return str(_EMPTY_LINES.sub("\n\n", piece))

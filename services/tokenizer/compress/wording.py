@@ -16,7 +16,12 @@ _PHRASES: Final = (
     (r"could you please|would you please|can you please", ""),
     (r"i would like you to|i want you to|i'd like you to", ""),
     (r"please note that|it is important to note that|note that", ""),
-    (r"please|kindly|very|really|actually|basically|essentially", ""),
+    # "To please them" is no courtesy.
+    (
+        r"(?<!\b(?:to|will|would|can|could|may|might|must|should|and|or|who|which|that)\s+)please"
+        r"|kindly|very|really|actually|basically|essentially",
+        "",
+    ),
     (r"in order to", "to"),
     (r"due to the fact that", "because"),
     (r"at this point in time", "now"),

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
+from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 
 from chassis.health import Health
 from chassis.server import running
@@ -33,11 +34,13 @@ class Ledger:
     """The service as its callers see it, and the file under it."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health
+        self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health, address: str
     ) -> None:
         self.address = ""
         self.stub = rpc.LedgerServiceStub(channel)
+        self.reading = reading_rpc.ReadingServiceStub(channel)
         self.path = path
+        self.address = address
         self.clock = clock
         self.health = health
 
@@ -189,9 +192,10 @@ async def refusal(call: Any) -> status_pb2.Status:
 
 @asynccontextmanager
 async def running_ledger(folder: Path, clock: SetClock, **settings: Any) -> AsyncIterator[Ledger]:
-    """The service over the books in `folder`."""
+    """The service over the books in `folder`; `fleet_more` is added to the fleet file."""
     fleet = folder / "fleet.yaml"
-    await asyncio.to_thread(fleet.write_text, FLEET)
+    environ = settings.pop("environ", {})
+    await asyncio.to_thread(fleet.write_text, FLEET + settings.pop("fleet_more", ""))
     path = folder / "ledger.db"
     given = {
         "database_url": f"sqlite:///{path}",
@@ -202,12 +206,12 @@ async def running_ledger(folder: Path, clock: SetClock, **settings: Any) -> Asyn
         **settings,
     }
     async with (
-        running("ledger", LedgerSettings(**given), partial(build, clock=clock)) as service,
+        running(
+            "ledger", LedgerSettings(**given), partial(build, clock=clock, environ=environ)
+        ) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        made = Ledger(channel, path, clock, service.health)
-        made.address = service.address
-        yield made
+        yield Ledger(channel, path, clock, service.health, service.address)
 
 
 @pytest.fixture

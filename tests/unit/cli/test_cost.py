@@ -41,6 +41,32 @@ def test_batch_costs_half(app: typer.Typer) -> None:
     assert found["cost_nanos"] == 1_250_000
 
 
+@pytest.mark.parametrize(
+    ("tier", "at", "nanos"),
+    [
+        # Published by model: 800 cached at 0.13 USD a million, not at half of 0.25.
+        ("flex", "2026-11-01T00:00:00Z", 200 * 1_250 + 800 * 130),
+        ("priority", "2026-11-01T00:00:00Z", 200 * 5_000 + 800 * 500),
+        # Before the list began, what the provider says of all its models: half.
+        ("flex", "2026-09-01T00:00:00Z", (200 * 2_500 + 800 * 250) // 2),
+    ],
+)
+def test_a_tier_costs_what_is_published_of_the_model(
+    app: typer.Typer, tier: str, at: str, nanos: int
+) -> None:
+    """To the nano; cached tokens have a rate of their own in a tier."""
+    usage = {"input_tokens": 1000, "cached_input_tokens": 800}
+    found = json.loads(run(app, usage, "--tier", tier, "--at", at).stdout)
+    assert found["cost_nanos"] == nanos
+
+
+def test_a_tier_nobody_has_priced_is_no_standard_price(app: typer.Typer) -> None:
+    """An error that names the tiers that are known."""
+    done = run(app, {"input_tokens": 1}, "--tier", "priority", "--at", "2026-09-01T00:00:00Z")
+    assert done.exit_code != 0
+    assert "tier priority at openai is unknown" in done.output
+
+
 def test_reasoning_is_part_of_the_output(app: typer.Typer) -> None:
     """Counted once, at the price of output."""
     usage = {"output_tokens": 100, "reasoning_tokens": 60}
@@ -56,7 +82,6 @@ def test_reasoning_is_part_of_the_output(app: typer.Typer) -> None:
         ({"tokens": 1}, (), "is no usage key"),
         ({"input_tokens": 1.5}, (), "whole numbers"),
         ([], (), "whole numbers"),
-        ({"input_tokens": 1}, ("--tier", "priority"), "tier priority at openai is unknown"),
         ({"input_tokens": 1}, ("--tier", "slow"), "no such tier"),
         ({"input_tokens": 1}, ("--at", "yesterday"), "RFC 3339"),
         ({"input_tokens": 1}, ("--at", "2026-01-01"), "needs a time zone"),
@@ -111,3 +136,30 @@ models:
     }
     shown = CliRunner().invoke(app, ["prices", "diff", *paths])
     assert "output" in shown.stdout
+
+
+OWN = """
+providers:
+  mine:
+    base_url: "http://127.0.0.1:1/v1"
+    tier_percent: {priority: "175", batch: "33.33"}
+models:
+  m: {provider: mine, price: {input_usd_per_million: "2", output_usd_per_million: "8"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tier", "nanos"), [("standard", 2_000_000), ("priority", 3_500_000), ("batch", 666_600)]
+)
+def test_an_operators_own_price_and_tiers(
+    app: typer.Typer, tmp_path: Path, tier: str, nanos: int
+) -> None:
+    """In percent of the standard price, exactly; a tier nobody priced stays unpriced."""
+    path = tmp_path / "spendgate.yaml"
+    path.write_text(OWN)
+    usage = json.dumps({"input_tokens": 1000})
+    told = ["cost", "--provider", "mine", "--model", "m", "--usage", usage, "--config", str(path)]
+    done = CliRunner().invoke(app, [*told, "--tier", tier, "--json"])
+    assert json.loads(done.stdout)["cost_nanos"] == nanos
+    flex = CliRunner().invoke(app, [*told, "--tier", "flex"])
+    assert flex.exit_code != 0

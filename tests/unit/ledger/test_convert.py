@@ -10,7 +10,7 @@ from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from services.ledger import convert
 from services.ledger.rules import values
 from services.ledger.rules.apply import apply
-from services.ledger.rules.values import Entry, SavingCause, Tokens
+from services.ledger.rules.values import Entry, PromptFacts, SavingCause, Tokens
 from tests.unit.ledger.making import attempt, books, new_id, record, step
 
 
@@ -52,6 +52,7 @@ def test_an_entry_says_all_that_was_told() -> None:
         trace_id="a" * 32,
         told_input_tokens=1 + 2 + 3 + 4 + 7,
         told_output_tokens=5 + 6 + 8,
+        facts=PromptFacts("p", "s", "n", 1, 2, 3, 4, 5),
     )
     entry = apply(books(), record(told))
     assert isinstance(entry, Entry)

@@ -256,3 +256,36 @@ def test_every_model_is_accounted_for_and_every_promise_kept(want: Want) -> None
         most = Usage(want.input_tokens, output_tokens=each.output_tokens_max * want.choice_count)
         assert each.worst_nanos is not None
         assert cost_nanos(price, most) <= each.worst_nanos <= (want.cost_max_nanos or 10**12)
+
+
+OLD = FLEET.replace("aliases: [fast]", "deprecate_date: 2026-11-01\n    retire_date: 2027-01-31")
+
+
+@pytest.mark.parametrize(
+    ("routing", "model"),
+    [("", "cheap"), ("routing: {deprecated: avoid}", "middle")],
+)
+def test_a_deprecated_model_is_named_so_or_avoided(routing: str, model: str) -> None:
+    """With both dates; from its day on, not before."""
+    old = Fleet.of(parse_config(OLD + routing))
+    decision = choose(old, Want("auto", 10), NOW)
+    assert decision.chosen.card.name == model
+    told = "advises against it since 2026-11-01 and switches it off on 2027-01-31"
+    if model == "cheap":
+        assert told in decision.explanation
+    else:
+        (left,) = [each for each in decision.exclusions if each.ground is Ground.DEPRECATED]
+        assert (left.model, told in left.detail) == ("cheap", True)
+    before = choose(old, Want("auto", 10), datetime(2026, 10, 31, tzinfo=UTC))
+    assert before.chosen.card.name == "cheap"
+    assert "advises" not in before.explanation
+
+
+def test_a_deprecated_model_that_alone_can_answer_still_does() -> None:
+    """Avoided is not forbidden; nor is it for who names it."""
+    config = OLD.replace("  middle:", "  middle:\n    routable: false").replace(
+        "  strong:", "  strong:\n    routable: false"
+    )
+    old = Fleet.of(parse_config(config + "routing: {deprecated: avoid}"))
+    assert choose(old, Want("auto", 10), NOW).chosen.card.name == "cheap"
+    assert "advises against" in choose(old, Want("cheap", 10), NOW).explanation

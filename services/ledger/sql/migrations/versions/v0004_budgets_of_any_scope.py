@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision: str | None = "0002"
+revision = "0004"
+down_revision: str | None = "0003"
 
 _READ = (
     "input_tokens + cached_input_tokens + cache_write_tokens + cache_write_1h_tokens"

@@ -1,0 +1,1 @@
+"""Alerts: raised with the books, delivered until they arrive."""

@@ -1,0 +1,1 @@
+"""Reading the books: sums, rows, what the insights are made from."""
