@@ -18,6 +18,7 @@ from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
+from gateway.limits.rules import NO_RATES, Rates
 from gateway.saga.wishes import Wishes, wishes_of
 
 TRACE_ID_LOW_BITS = 1 << 64
@@ -37,6 +38,9 @@ class Ask:
     deadline: Deadline
     span: Span
     streams: bool
+    allowed_models: tuple[str, ...] = ()
+    # The key's own limits.
+    key_rates: Rates = NO_RATES
     started: float = field(default_factory=time.perf_counter)
     prepared: tokenizer_pb.Prepared = field(default_factory=tokenizer_pb.Prepared)
     finding: cache_pb.Finding = field(default_factory=cache_pb.Finding)
@@ -44,6 +48,8 @@ class Ask:
     # What the books are told of the prompt (facts.py).
     facts: entry_pb2.PromptFacts = field(default_factory=entry_pb2.PromptFacts)
     first_token_ms: int = 0
+    # A budget asked for the cheapest model, and it was chosen.
+    downgraded: bool = False
     wishes: Wishes = field(default_factory=Wishes)
     # The model whose vocabulary the prompt is counted with.
     counted_as: str = ""
@@ -99,7 +105,7 @@ def open_ask(
         user=identity.user or options.user,
         feature=identity.feature or options.feature,
         session=options.session,
-        tags=options.tags,
+        tags={**options.tags, **dict(identity.tags)},
     )
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
@@ -128,6 +134,8 @@ def open_ask(
         deadline=deadline,
         span=span,
         streams=streams,
+        allowed_models=identity.allowed_models,
+        key_rates=identity.limits,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
     )
 
