@@ -132,7 +132,7 @@ class BudgetStore:
     def _view(self, conn: Connection, budgets: Sequence[Budget]) -> list[BudgetView]:
         now_us = self._clock()
         starts = {b.number: starts_of(b, now_us) for b in budgets}
-        standing = _standing(conn, starts)
+        standing = standing_of(conn, starts)
         _forget_lapsed(conn, standing, now_us)
         broken = _broken(conn, starts)
         views = []
@@ -172,7 +172,7 @@ def _used(balance: Balance) -> int:
     return balance.settled_amount + balance.reserved_amount
 
 
-def _standing(conn: Connection, starts: Mapping[int, list[int]]) -> dict[int, dict[str, Balance]]:
+def standing_of(conn: Connection, starts: Mapping[int, list[int]]) -> dict[int, dict[str, Balance]]:
     """What is used in the windows of now, by budget and by value."""
     table = schema.balance
     every = sorted({start for each in starts.values() for start in each})
