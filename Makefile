@@ -11,8 +11,9 @@ DATA ?=
 ESCALATION ?=
 ENTRIES ?= 10000
 SERVICE ?= gateway
+SEEDS ?= 10000
 
-.PHONY: help setup demo run test test-fast lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python -m pytest --quiet --no-header tests/tidy/test_money.py
+
+simulate: setup ## 10,000 seeds of the ledger's simulator, on every core (SEEDS=number)
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS)
 
 bench: setup ## measure hops on this machine
 	$(BIN)/python -m bench.hops

@@ -26,6 +26,7 @@ def reference_problems(document: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _fallback_problems(name, model, _names(models))
     yield from _alias_problems(sections, _names(models))
     yield from _routing_problems(document.get("routing"), _names(models))
+    yield from _limit_problems(document.get("limits"), _names(models))
     yield from _prompt_problems(document.get("prompts"), _names(models))
     baseline = document.get("baseline_model")
     if isinstance(baseline, str) and baseline not in models:
@@ -63,6 +64,14 @@ def _alias_problems(
             elif alias in owner:
                 yield path, f"is already an alias of {owner[alias]}"
             owner.setdefault(alias, name)
+
+
+def _limit_problems(limits: Any, known: tuple[str, ...]) -> Iterator[Problem]:
+    """A limit of a misspelt model would limit nothing."""
+    if isinstance(limits, Mapping) and isinstance(limits.get("models"), Mapping):
+        for name in limits["models"]:
+            if name not in known:
+                yield ("limits", "models", str(name)), _unknown("model", str(name), known)
 
 
 def _prompt_problems(prompts: Any, known: tuple[str, ...]) -> Iterator[Problem]:

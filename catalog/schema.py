@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.alerts import AlertsConfig
 from catalog.caching import CacheConfig, CacheScope
+from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
@@ -269,5 +270,7 @@ class FleetConfig(Section):
     """Longest waits."""
     retry: RetryConfig = RetryConfig()
     """How a failing provider is tried again."""
+    limits: LimitsConfig = LimitsConfig()
+    """How fast callers may call."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""

@@ -1,10 +1,11 @@
 """`spendgate budget`: limits on what a scope may spend."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from cli.budget_show import show
 from cli.place import (
     DIR_DEFAULT,
     TENANT,
@@ -15,14 +16,14 @@ from cli.place import (
     TokenOption,
     ledger_of,
 )
-from cli.problems import EXIT_CODES_HELP, command
-from cli.show import as_dict, print_json, print_table
+from cli.problems import EXIT_CODES_HELP, EXIT_USAGE, Problem, command
+from cli.show import print_json
 
 PAGE_SIZE = 200
 
 
 class Window(StrEnum):
-    """How long a budget counts before it starts anew; calendar windows, in UTC."""
+    """How long a budget counts before it starts anew; calendar windows, in its time zone."""
 
     LIFETIME = "lifetime"
     HOUR = "hour"
@@ -31,31 +32,74 @@ class Window(StrEnum):
     MONTH = "month"
 
 
+class Unit(StrEnum):
+    """What a budget counts."""
+
+    USD = "usd"
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+
+
+class Mode(StrEnum):
+    """What happens to a request that would break a budget: it is refused; goes on and is told;
+    goes on with the cheapest model; goes on and is only counted."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    DOWNGRADE = "downgrade"
+    SHADOW = "shadow"
+
+
+# As ledger.v1.BudgetUnit names them.
+_UNITS = {Unit.USD: "NANO_USD", Unit.TOKENS: "TOKENS", Unit.REQUESTS: "REQUESTS"}
+
 app = typer.Typer(
-    help="Limits on what a tenant, project, user, key or feature may spend.",
+    help="Limits on what tenants, projects, users, keys, features, models and tags may spend.",
     no_args_is_help=True,
     epilog=EXIT_CODES_HELP,
 )
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The budget's id.")]
 LimitOption = Annotated[
-    str, typer.Option("--limit", help="The limit in US dollars, such as 25 or 0.50.")
+    str,
+    typer.Option("--limit", help="The limit in US dollars, such as 25 or 0.50; or in --unit."),
 ]
 
 
 @app.command(
-    epilog="Example: spendgate budget create chat-daily --limit 5 --window day --feature chat"
+    epilog="Examples: spendgate budget create chat-daily --limit 5 --window day --feature chat;"
+    " spendgate budget create fair-use --limit 200k --unit tokens --rolling 24h --each user"
 )
 @command
 async def create(
     budget_id: IdArgument,
     *,
     limit: LimitOption,
-    window: Annotated[Window, typer.Option(help="When it starts anew, in UTC.")] = Window.MONTH,
+    window: Annotated[Window, typer.Option(help="When it starts anew.")] = Window.MONTH,
+    rolling: Annotated[
+        str, typer.Option(help="Instead of a window: always the last 24h, 7d, ...")
+    ] = "",
+    time_zone: Annotated[
+        str, typer.Option(help='Where its days begin, such as "Europe/Berlin". Default: UTC.')
+    ] = "",
+    unit: Annotated[Unit, typer.Option(help="What it counts.")] = Unit.USD,
+    mode: Annotated[Mode, typer.Option(help="What happens when it would be broken.")] = Mode.HARD,
     project: Annotated[str, typer.Option(help="Only this project.")] = "",
     user: Annotated[str, typer.Option(help="Only this user.")] = "",
     key_id: Annotated[str, typer.Option("--key-id", help="Only this key.")] = "",
     feature: Annotated[str, typer.Option(help="Only this feature.")] = "",
+    model: Annotated[str, typer.Option(help="Only what this model uses.")] = "",
+    provider: Annotated[str, typer.Option(help="Only what this provider is paid.")] = "",
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only calls with this tag.")
+    ] = None,
+    each: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One limit for each: project, user, key_id, feature, session, model, provider or"
+            " tag:NAME."
+        ),
+    ] = None,
     tenant: TenantOption = TENANT,
     directory: DirOption = DIR_DEFAULT,
     ledger: LedgerOption = None,
@@ -66,20 +110,33 @@ async def create(
     from spendgate.ledger.v1 import budget_pb2
     from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
-    from cli.amounts import nanos_of
+    from cli.amounts import pairs_of, span_of
 
     scope = budget_pb2.BudgetScope(
-        tenant=tenant, project=project, user=user, key_id=key_id, feature=feature
+        tenant=tenant,
+        project=project,
+        user=user,
+        key_id=key_id,
+        feature=feature,
+        model=model,
+        provider=provider,
+        tags=pairs_of(tag or ()),
+        each=each or (),
     )
     request = pb.CreateBudgetRequest(
         budget_id=budget_id,
         scope=scope,
-        window=f"BUDGET_WINDOW_{window.name}",
-        limit_nanos=nanos_of(limit),
+        window=f"BUDGET_WINDOW_{'ROLLING' if rolling else window.name}",
+        unit=f"BUDGET_UNIT_{_UNITS[unit]}",
+        mode=f"BUDGET_MODE_{mode.name}",
+        time_zone=time_zone,
+        limit_amount=_amount_of(limit, unit),
     )
+    if rolling:
+        request.rolling.FromTimedelta(span_of(rolling))
     async with ledger_of(directory, ledger, token) as talk:
         response = await talk.call("CreateBudget", request)
-    _show([response.budget], as_json=as_json, single=True)
+    show([response.budget], as_json=as_json, single=True)
 
 
 @app.command("list", epilog="Example: spendgate budget list --json")
@@ -97,37 +154,64 @@ async def list_all(
     async with ledger_of(directory, ledger, token) as talk:
         request = pb.ListBudgetsRequest(tenant=tenant, page_size=PAGE_SIZE)
         found = await talk.pages("ListBudgets", request, "budgets")
-    _show(found, as_json=as_json)
+    show(found, as_json=as_json)
 
 
-@app.command(epilog="Example: spendgate budget update chat-daily --limit 10")
+@app.command("show", epilog="Example: spendgate budget show fair-use")
 @command
-async def update(
+async def show_one(
     budget_id: IdArgument,
     *,
-    limit: LimitOption,
     tenant: TenantOption = TENANT,
     directory: DirOption = DIR_DEFAULT,
     ledger: LedgerOption = None,
     token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a budget's limit, at once and also below what is spent."""
+    """Show a budget; one with a limit for each value with those who used most."""
+    from spendgate.ledger.v1 import ledger_service_pb2 as pb
+
+    async with ledger_of(directory, ledger, token) as talk:
+        request = pb.GetBudgetRequest(tenant=tenant, budget_id=budget_id)
+        response = await talk.call("GetBudget", request)
+    show([response.budget], as_json=as_json, single=True)
+
+
+@app.command(epilog="Example: spendgate budget update chat-daily --limit 10 --mode soft")
+@command
+async def update(
+    budget_id: IdArgument,
+    *,
+    limit: Annotated[
+        str, typer.Option(help="The limit, in what the budget counts: 25, 0.50, 200k.")
+    ] = "",
+    mode: Annotated[Mode | None, typer.Option(help="What happens when it would be broken.")] = None,
+    tenant: TenantOption = TENANT,
+    directory: DirOption = DIR_DEFAULT,
+    ledger: LedgerOption = None,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a budget's limit or mode, at once and also below what is spent."""
     from spendgate.ledger.v1 import budget_pb2
     from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
-    from cli.amounts import nanos_of
-
-    budget = budget_pb2.Budget(
-        budget_id=budget_id,
-        scope=budget_pb2.BudgetScope(tenant=tenant),
-        limit_nanos=nanos_of(limit),
-    )
-    request = pb.UpdateBudgetRequest(budget=budget)
-    request.update_mask.paths.append("limit_nanos")
+    if not limit and mode is None:
+        raise Problem("nothing to change", "give --limit, --mode or both", code=EXIT_USAGE)
     async with ledger_of(directory, ledger, token) as talk:
+        asked = pb.GetBudgetRequest(tenant=tenant, budget_id=budget_id)
+        budget = (await talk.call("GetBudget", asked)).budget
+        request = pb.UpdateBudgetRequest(budget=budget)
+        if limit:
+            word = budget_pb2.BudgetUnit.Name(budget.unit).removeprefix("BUDGET_UNIT_")
+            unit = next(unit for unit, name in _UNITS.items() if name == word)
+            request.budget.limit_amount = _amount_of(limit, unit)
+            request.update_mask.paths.append("limit_amount")
+        if mode is not None:
+            request.budget.MergeFrom(budget_pb2.Budget(mode=f"BUDGET_MODE_{mode.name}"))
+            request.update_mask.paths.append("mode")
         response = await talk.call("UpdateBudget", request)
-    _show([response.budget], as_json=as_json, single=True)
+    show([response.budget], as_json=as_json, single=True)
 
 
 @app.command(epilog="Example: spendgate budget delete chat-daily")
@@ -152,38 +236,8 @@ async def delete(
         print(f"The budget {budget_id} is gone.")
 
 
-def _show(budgets: list[Any], *, as_json: bool, single: bool = False) -> None:
-    if as_json:
-        told = [as_dict(budget) for budget in budgets]
-        print_json(told[0] if single else {"budgets": told})
-        return
-    if not budgets:
-        print("There are no budgets. Make one with: spendgate budget create ID --limit USD")
-        return
-    headers = ["budget", "applies to", "window", "limit", "spent", "held", "left", "starts anew"]
-    print_table(headers, [_line(budget) for budget in budgets], right="   rrrr")
+def _amount_of(text: str, unit: Unit) -> int:
+    """An amount in the unit as the ledger counts it. Raises Problem."""
+    from cli.amounts import count_of, nanos_of
 
-
-def _line(budget: Any) -> list[str]:
-    from spendgate.ledger.v1 import budget_pb2
-
-    from cli.demo_money import usd_exact
-
-    scope = ", ".join(
-        f"{name.replace('_', ' ')} {getattr(budget.scope, name)}"
-        for name in ("project", "user", "key_id", "feature")
-        if getattr(budget.scope, name)
-    )
-    window = budget_pb2.BudgetWindow.Name(budget.window).removeprefix("BUDGET_WINDOW_").lower()
-    ends = budget.window_end_time.ToDatetime() if budget.HasField("window_end_time") else None
-    left = budget.limit_nanos - budget.settled_nanos - budget.reserved_nanos
-    return [
-        budget.budget_id,
-        scope or "everything",
-        window,
-        usd_exact(budget.limit_nanos),
-        usd_exact(budget.settled_nanos),
-        usd_exact(budget.reserved_nanos),
-        usd_exact(left),
-        f"{ends:%Y-%m-%d %H:%M} UTC" if ends else "never",
-    ]
+    return nanos_of(text) if unit is Unit.USD else count_of(text)

@@ -157,5 +157,11 @@ def _left(summary: Any) -> str:
     if not summary.HasField("tightest"):
         return ""
     tightest = summary.tightest
+    if tightest.unit > 1:
+        from cli.budget_show import amount_text
+
+        left = amount_text(tightest.left_amount, tightest.unit)
+        limit = amount_text(tightest.limit_amount, tightest.unit)
+        return f"{left} of {limit} ({tightest.budget_id})"
     limit = usd_exact(tightest.limit_nanos)
     return f"{usd_exact(tightest.left_nanos)} of {limit} ({tightest.budget_id})"

@@ -123,6 +123,9 @@ _NEXT_STEPS: dict[str, tuple[str, int]] = {
     "BUDGET_UNKNOWN": ("see the budgets with: spendgate budget list", EXIT_FAILED),
     "KEY_UNKNOWN": ("see the keys with: spendgate key list", EXIT_FAILED),
     "ID_REUSED": ("choose another id: this one belongs to something else", EXIT_FAILED),
+    "RATE_LIMITED": ("wait a moment, or raise it with: spendgate key update KEY --{limit}",
+                     EXIT_FAILED),
+    "MODEL_NOT_ALLOWED": ("see what the key may call with: spendgate key list", EXIT_FAILED),
     "OVERLOADED": ("the fleet is busy; try again in a moment", EXIT_FAILED),
     "PROVIDER_FAILED": ("see what the provider said with: spendgate trace last", EXIT_FAILED),
     "SERVICE_UNAVAILABLE": ("see which part is down in the window of: spendgate up", EXIT_FAILED),
@@ -134,6 +137,8 @@ def _over_budget(error: "RemoteError") -> str:
     from cli.demo_money import usd_exact
 
     told = error.metadata
+    if told.get("unit", "NANO_USD") != "NANO_USD":
+        return str(error.status.message)
     try:
         left, needed = int(told["leftNanos"]), int(told["neededNanos"])
         limit = int(told["limitNanos"])

@@ -16,6 +16,7 @@ from chassis.deadline import Deadline
 from chassis.errors import RemoteError
 from gateway.door import Identity
 from gateway.errors import KeyInvalid, from_service
+from gateway.limits.rules import Rates
 from gateway.ports import Services
 
 SECRET_BYTES_MAX = 512
@@ -87,6 +88,13 @@ class Keys:
             user=key.user,
             feature=key.feature,
             admin=key.role == key_pb2.KEY_ROLE_ADMIN,
+            allowed_models=tuple(key.allowed_models),
+            limits=Rates(
+                key.limits.requests_per_minute,
+                key.limits.tokens_per_minute,
+                key.limits.parallel_calls_max,
+            ),
+            tags=tuple(sorted(key.tags.items())),
         )
         self._known[digest] = (self._clock() + self._seconds_max, identity)
         self._known.move_to_end(digest)

@@ -8,6 +8,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from chassis.deadline import Deadline
+from gateway.limits.rules import NO_RATES, Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,17 @@ class Identity:
     user: str = ""
     feature: str = ""
     admin: bool = False
+    # What the key may call ("*" at an end: any ending), how fast, and what is pinned to its calls.
+    allowed_models: tuple[str, ...] = ()
+    limits: Rates = NO_RATES
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def may_call(self, model: str) -> bool:
+        """True when the key may call the model of this name."""
+        return not self.allowed_models or any(
+            model.startswith(name[:-1]) if name.endswith("*") else model == name
+            for name in self.allowed_models
+        )
 
 
 class Door(Protocol):

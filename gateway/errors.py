@@ -5,6 +5,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from chassis.coalesce import CoalescerClosed, QueueFull
 from chassis.errors import ErrorStatus, ErrorTable, RemoteError, StatusError
+from gateway.limits.rules import RateLimited
 from gateway.providers.port import ProviderRefused
 
 DOMAIN = "gateway.spendgate"
@@ -42,6 +43,18 @@ class Overloaded(Exception):
 
 class ModelUnpriced(Exception):
     """The price of the model is unknown: what it costs could not be booked."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+
+class AdminRequired(Exception):
+    """The key may call models, and nothing else."""
+
+
+class ModelNotAllowed(Exception):
+    """The key may not call this model."""
 
     def __init__(self, model: str) -> None:
         super().__init__(model)
@@ -120,6 +133,35 @@ def _model_unpriced(error: ModelUnpriced) -> ErrorStatus:
     )
 
 
+def _admin_required(_: AdminRequired) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "ADMIN_REQUIRED",
+        "this key may call models only; budgets, keys and books take one with the admin role",
+    )
+
+
+def _model_not_allowed(error: ModelNotAllowed) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "MODEL_NOT_ALLOWED",
+        f"this key may not call {error.model}",
+        {"model": error.model},
+    )
+
+
+def _rate_limited(error: RateLimited) -> ErrorStatus:
+    what = f"{error.limit.replace('_', ' ')} of this {error.of}: {error.allowed} allowed"
+    return ErrorStatus(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        what,
+        {"limit": error.limit, "of": error.of, "allowed": str(error.allowed)},
+        quota=((f"{error.of}/{error.limit}", what),),
+        retry_after_seconds=error.retry_seconds,
+    )
+
+
 def _provider_refused(error: ProviderRefused) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -163,6 +205,9 @@ ERRORS = ErrorTable(
         KeyInvalid: _key_invalid,
         Overloaded: _overloaded,
         ModelUnpriced: _model_unpriced,
+        ModelNotAllowed: _model_not_allowed,
+        AdminRequired: _admin_required,
+        RateLimited: _rate_limited,
         ProviderRefused: _provider_refused,
         ProviderFailed: _provider_failed,
         ServiceUnavailable: _service_unavailable,

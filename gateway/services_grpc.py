@@ -1,6 +1,7 @@
 """The other services over gRPC: hot calls coalesced, the rest as they come."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -162,6 +163,10 @@ class GrpcServices:
         response = await self._books.call(self._ledger.ResolveKey, request, deadline)
         key: key_pb2.Key = response.key
         return key
+
+    async def ask_ledger(self, method: str, request: Any, deadline: Deadline) -> Any:
+        """See gateway.desk.Ledger."""
+        return await self._books.call(getattr(self._ledger, method), request, deadline)
 
     async def list_models(
         self, deadline: Deadline, span: Span = INVALID_SPAN

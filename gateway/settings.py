@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from chassis.settings import ServiceSettings
 
@@ -66,6 +66,13 @@ class GatewaySettings(ServiceSettings):
 
     settle_seconds_max: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the ledger to book an answered request; then the outbox carries it."""
+
+    limits_redis_url: SecretStr | None = None
+    """Redis that gateways share their rate limits in, redis://host:port/0. Default: each gateway
+    keeps them by itself."""
+
+    limits_seconds_max: Annotated[float, Field(gt=0, le=5)] = 0.25
+    """Longest wait for that Redis; then this gateway counts by itself for a while."""
 
     trust_incoming_traces: bool = False
     """Keep the sampled flag of a caller's traceparent instead of deciding here."""

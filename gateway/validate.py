@@ -15,6 +15,8 @@ MODEL_BYTES_MAX = 256
 TAGS_MAX = 16
 TAG_NAME_BYTES_MAX = 64
 TAG_VALUE_BYTES_MAX = 128
+# Budgets count on tags that begin so to be what a caller's token claims.
+CLAIM_PREFIX = "claim."
 OUTPUT_TOKENS_MAX = 10**9
 CHOICES_MAX = 16
 KEEP_PERCENT_MAX = 99
@@ -85,6 +87,8 @@ def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
     if len(options.tags) > TAGS_MAX:
         yield FieldViolation("options.tags", f"takes at most {TAGS_MAX} tags")
     for name, value in options.tags.items():
+        if name.startswith(CLAIM_PREFIX):
+            yield FieldViolation("options.tags", f'"{CLAIM_PREFIX}" begins names of the house only')
         if not 0 < len(name.encode()) <= TAG_NAME_BYTES_MAX:
             yield FieldViolation("options.tags", f"names have 1 to {TAG_NAME_BYTES_MAX} bytes")
         if len(value.encode()) > TAG_VALUE_BYTES_MAX:

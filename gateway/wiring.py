@@ -17,11 +17,15 @@ from catalog.fleet import Fleet, load_fleet
 from catalog.schema import ProviderConfig
 from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
+from gateway import desk
 from gateway.auth import Keys
 from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.edge import Edge, EdgeLimits
 from gateway.http.server import HttpServer
+from gateway.limits.limits import Limits
+from gateway.limits.memory import MemoryLimiter
+from gateway.limits.redis import RedisLimiter
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
@@ -90,6 +94,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
+    limits = make_limits(settings, fleet)
     door = _door(
         settings=settings,
         outfit=outfit,
@@ -97,6 +102,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         services=services,
         books=books,
         providers=providers,
+        limits=limits,
     )
     http = await _open_http(settings, outfit, door)
 
@@ -108,7 +114,10 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
 
     servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
     return Room(
-        servicers=[(pb_grpc.add_GatewayServiceServicer_to_server, servicer)],
+        servicers=[
+            (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
+            (desk.add_to_server, desk.Desk(services)),
+        ],
         service_names=[SERVICE_NAME],
         errors=ERRORS,
         authenticate=door.authenticate,
@@ -119,9 +128,25 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("outbox", outbox.close),
             ("services", services.close),
             ("session", session.close),
+            ("limits", limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
         ],
+    )
+
+
+def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
+    """Rate limits, counted in Redis when one is given."""
+    url = settings.limits_redis_url
+    shared = None
+    if url is not None:
+        shared = RedisLimiter(url.get_secret_value(), seconds_max=settings.limits_seconds_max)
+    return Limits(
+        fleet.config.limits,
+        MemoryLimiter(lambda: time.monotonic_ns() // 1000),
+        shared,
+        new_id=lambda: uuid.uuid4().hex,
+        clock=time.monotonic,
     )
 
 
@@ -203,6 +228,7 @@ def _door(
     services: GrpcServices,
     books: Books,
     providers: Mapping[str, Provider],
+    limits: Limits,
 ) -> Completer:
     def now() -> datetime:
         return datetime.now(UTC)
@@ -253,6 +279,7 @@ def _door(
             steps=steps,
             caller=caller,
             answers=answers,
+            limits=limits,
             plans=Plans(caller, answers, outcomes),
             shadows=shadows,
             cached=cached,

@@ -9,7 +9,7 @@ from multidict import CIMultiDictProxy
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 from gateway.openai.read import invalid
-from gateway.openai.wire import cache_word, saved_nanos, usd
+from gateway.openai.wire import cache_word, counts_money, saved_nanos, usd
 
 PREFIX = "x-spendgate-"
 TRACEPARENT_BYTES_MAX = 128
@@ -141,7 +141,7 @@ def summary_headers(
         told["cache-refused-by"] = summary.cache_refused_by
     if summary.feedback_token:
         told["feedback-token"] = summary.feedback_token
-    if summary.HasField("tightest"):
+    if summary.HasField("tightest") and counts_money(summary.tightest):
         told["budget-left-nanos"] = str(summary.tightest.left_nanos)
     # Names are the operator's free choice, a header's characters are not.
     return {PREFIX + name: quote(value, safe=_SAFE) for name, value in told.items()}

@@ -69,6 +69,7 @@ def read_answer(value: Any) -> ProviderAnswer:
             response_model=fields.text("model"),
             response_id=fields.text("id"),
             service_tier=fields.text("service_tier"),
+            told=reading.told,
         )
     except InvalidFields:
         raise BadAnswer from None

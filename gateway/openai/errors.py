@@ -50,6 +50,7 @@ _CODES = {
     "KEY_INVALID": "invalid_api_key",
     "MODEL_UNKNOWN": "model_not_found",
     "CONTEXT_TOO_LONG": "context_length_exceeded",
+    "RATE_LIMITED": "rate_limit_exceeded",
 }
 
 LIMIT_PARAM = "max_completion_tokens"

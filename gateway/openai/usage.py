@@ -6,10 +6,12 @@ xAI puts reasoning on top of `completion_tokens`, Gemini does so without naming 
 its own name for cached tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spendgate.chat.v1 import chat_pb2
+
+from gateway.providers.port import ToldTokens
 
 TOKENS_MAX = 10**12
 
@@ -27,6 +29,8 @@ class UsageReading:
     # None: none were told, or they cannot be.
     usage: chat_pb2.TokenUsage | None
     impossible: bool = False
+    # Tokens read and written in all, as told. What is in `usage` adds up to them.
+    told: ToldTokens | None = field(default=None, compare=False)
 
 
 def read_usage(value: Any) -> UsageReading:
@@ -34,7 +38,8 @@ def read_usage(value: Any) -> UsageReading:
     if value is None:
         return UsageReading(None)
     try:
-        return UsageReading(_read(value))
+        usage, told = _read(value)
+        return UsageReading(usage, told=told)
     except _CannotBe:
         return UsageReading(None, impossible=True)
 
@@ -64,7 +69,7 @@ def render_usage(usage: chat_pb2.TokenUsage) -> dict[str, Any]:
     }
 
 
-def _read(value: Any) -> chat_pb2.TokenUsage:
+def _read(value: Any) -> tuple[chat_pb2.TokenUsage, ToldTokens]:
     usage = _object(value)
     read = _object(usage.get("prompt_tokens_details"))
     written = _object(usage.get("completion_tokens_details"))
@@ -84,7 +89,7 @@ def _read(value: Any) -> chat_pb2.TokenUsage:
     # No prompt is empty: a zero there stands for "not counted".
     if prompt == 0 or text_read < 0 or text_written < 0:
         raise _CannotBe
-    return chat_pb2.TokenUsage(
+    buckets = chat_pb2.TokenUsage(
         input_tokens=text_read,
         cached_input_tokens=cached,
         cache_write_tokens=cache_write,
@@ -93,6 +98,7 @@ def _read(value: Any) -> chat_pb2.TokenUsage:
         audio_input_tokens=audio_read,
         audio_output_tokens=audio_written,
     )
+    return buckets, ToldTokens(prompt, completion)
 
 
 def _on_top(usage: dict[str, Any], prompt: int, completion: int, reasoning: int) -> int:

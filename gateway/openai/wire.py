@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
-from spendgate.ledger.v1 import entry_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb2
 
 from gateway.openai.render import render_message
@@ -155,14 +155,39 @@ def render_summary(
             "decision": shaping.decision,
             "summary_cost_nanos": shaping.summary_cost_nanos,
         }
-    if summary.HasField("tightest"):
+    if summary.HasField("tightest") and not counts_money(summary.tightest):
+        tightest = summary.tightest
+        told["budget"] = {
+            "id": tightest.budget_id,
+            "unit": _word(budget_pb2.BudgetUnit.Name(tightest.unit), "BUDGET_UNIT_"),
+            "left": tightest.left_amount,
+            "limit": tightest.limit_amount,
+        }
+    elif summary.HasField("tightest"):
         tightest = summary.tightest
         told["budget"] = {
             "id": tightest.budget_id,
             "left_nanos": tightest.left_nanos,
             "limit_nanos": tightest.limit_nanos,
         }
+    if summary.notices:
+        told["notices"] = [
+            {
+                "budget": notice.budget_id,
+                "mode": _word(budget_pb2.BudgetMode.Name(notice.mode), "BUDGET_MODE_"),
+                "unit": _word(budget_pb2.BudgetUnit.Name(notice.unit), "BUDGET_UNIT_"),
+                "limit": notice.limit_amount,
+                "left": notice.left_amount,
+                "needed": notice.needed_amount,
+            }
+            for notice in summary.notices
+        ]
     return told
+
+
+def counts_money(left: hold_pb2.BudgetLeft) -> bool:
+    """Whether what is left of a budget is an amount of money."""
+    return left.unit in (budget_pb2.BUDGET_UNIT_UNSPECIFIED, budget_pb2.BUDGET_UNIT_NANO_USD)
 
 
 def render_model(model: router_pb2.Model) -> dict[str, Any]:

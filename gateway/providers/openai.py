@@ -199,6 +199,7 @@ class _StreamUnderWay:
             response_model=self._model,
             response_id=self._response_id,
             service_tier=self._service_tier,
+            told=self._usage.told,
         )
 
 

@@ -7,7 +7,7 @@ or the key.
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
@@ -25,6 +25,13 @@ class ProviderCall:
     output_tokens_max: int
 
 
+class ToldTokens(NamedTuple):
+    """Tokens read and written in all, as a provider told them; its buckets add up to them."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderAnswer:
     """A whole answer."""
@@ -39,6 +46,8 @@ class ProviderAnswer:
     response_id: str
     # The provider's class of service, for prices that hang on it. "" when it says nothing.
     service_tier: str
+    # None when it told no totals.
+    told: ToldTokens | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class ProviderEnd:
     response_model: str
     response_id: str
     service_tier: str
+    told: ToldTokens | None = None
 
 
 class Billed(StrEnum):

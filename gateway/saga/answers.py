@@ -136,7 +136,10 @@ class Answers:
 
         async def counted() -> entry_pb2.Attempt:
             usage, source = await self._usage(ask, attempt, given.usage, text_of(given.choices))
-            return self._answered(ask, attempt, usage, source, extra=extra)
+            made = self._answered(ask, attempt, usage, source, extra=extra)
+            if given.told is not None and source == entry_pb2.USAGE_SOURCE_REPORTED:
+                made.told_input_tokens, made.told_output_tokens = given.told
+            return made
 
         # From here on money is owed: whoever cancels us, the hold's way out books it.
         hold.under_way[attempt.number] = counted
@@ -174,6 +177,7 @@ class Answers:
             cost = calculated(self._fleet.book, hold.attempts, self._now())
         else:
             cost = settled(settlement)
+        cost.notices = hold.hold.notices
         if cost.tightest is None and hold.hold.HasField("tightest"):
             cost.tightest = hold.hold.tightest
         for each in tried:
@@ -220,6 +224,7 @@ class Answers:
             source,
             number=attempt.number,
             entry_id=self._new_id(),
+            kind=attempt.kind,
             outcome=outcome,
             extra=extra,
         )

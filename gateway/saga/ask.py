@@ -19,6 +19,7 @@ from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
+from gateway.limits.rules import NO_RATES, Rates
 from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
@@ -46,6 +47,9 @@ class Ask:
     deadline: Deadline
     span: Span
     streams: bool
+    allowed_models: tuple[str, ...] = ()
+    # The key's own limits.
+    key_rates: Rates = NO_RATES
     started: float = field(default_factory=time.perf_counter)
     prepared: tokenizer_pb.Prepared = field(default_factory=tokenizer_pb.Prepared)
     finding: cache_pb.Finding = field(default_factory=cache_pb.Finding)
@@ -55,6 +59,8 @@ class Ask:
     # What the books are told of the prompt (facts.py).
     facts: entry_pb2.PromptFacts = field(default_factory=entry_pb2.PromptFacts)
     first_token_ms: int = 0
+    # A budget asked for the cheapest model, and it was chosen.
+    downgraded: bool = False
     wishes: Wishes = field(default_factory=Wishes)
     # The name and the encoding that the prompt is counted by.
     counted_as: CountedAs = field(default_factory=lambda: CountedAs(""))
@@ -110,7 +116,7 @@ def open_ask(
         user=identity.user or options.user,
         feature=identity.feature or options.feature,
         session=options.session,
-        tags=options.tags,
+        tags={**options.tags, **dict(identity.tags)},
     )
     caching = cache.policy_for(attribution.feature)
     request_id = new_id()
@@ -142,6 +148,8 @@ def open_ask(
         deadline=deadline,
         span=span,
         streams=streams,
+        allowed_models=identity.allowed_models,
+        key_rates=identity.limits,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
     )
 

@@ -18,13 +18,14 @@ def answered(
     *,
     number: int,
     entry_id: str,
+    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL,
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_OK,
     extra: bool = False,
 ) -> entry_pb2.Attempt:
     """A provider call that used tokens."""
     return entry_pb2.Attempt(
         entry_id=entry_id,
-        kind=entry_pb2.ENTRY_KIND_CALL,
+        kind=kind,
         outcome=outcome,
         attempt_number=number,
         model_asked=ask.model,
@@ -47,18 +48,31 @@ def failed(
     number: int,
     entry_id: str,
     reason: str,
+    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL,
     outcome: entry_pb2.AttemptOutcome = entry_pb2.ATTEMPT_OUTCOME_FAILED,
+    may_be_billed: bool = False,
 ) -> entry_pb2.Attempt:
-    """A provider call that brought nothing and is not billed."""
+    """A provider call that brought nothing.
+
+    `may_be_billed`: the provider had the prompt and may have done the work. Then the prompt is
+    charged as counted, for nobody knows of more; what the provider really bills is for its own
+    account of usage to correct.
+    """
+    usage = chat_pb2.TokenUsage()
+    if may_be_billed:
+        usage.input_tokens = ask.prepared.input.tokens
     return entry_pb2.Attempt(
         entry_id=entry_id,
-        kind=entry_pb2.ENTRY_KIND_CALL,
+        kind=kind,
         outcome=outcome,
         attempt_number=number,
         model_asked=ask.model,
         model_used=candidate.model,
         provider=candidate.provider,
-        usage_source=entry_pb2.USAGE_SOURCE_NONE,
+        usage=usage,
+        usage_source=(
+            entry_pb2.USAGE_SOURCE_COUNTED if may_be_billed else entry_pb2.USAGE_SOURCE_NONE
+        ),
         latency_ms=ask.latency_ms(),
         error_reason=reason,
         trace_id=ask.trace_id,

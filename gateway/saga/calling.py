@@ -18,6 +18,7 @@ from chassis.deadline import Deadline, DeadlinePassed
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.errors import ProviderFailed
 from gateway.providers.port import (
+    Billed,
     Provider,
     ProviderAnswer,
     ProviderCall,
@@ -42,6 +43,7 @@ class Try:
     candidate: router_pb.Candidate
     number: int
     span: Span
+    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
     error: ProviderError | None = None
     # When the answer was whole, in nanoseconds since 1970. 0: not yet.
     answered_ns: int = 0
@@ -145,11 +147,12 @@ class Caller:
     async def _tries(self, ask: Ask, hold: OwnedHold, chain: Chain) -> AsyncIterator[Try]:
         """Every try the rules allow; whoever takes one sets its error before the next."""
         tries_max = min(chain.tries_max, self._retry.attempts_max)
-        for candidate in chain.candidates:
+        for place, candidate in enumerate(chain.candidates):
             for again in range(tries_max):
                 hold.begun += 1
                 number = hold.begun
-                attempt = Try(candidate, number, self._open_span(ask, candidate, number))
+                span = self._open_span(ask, candidate, number)
+                attempt = Try(candidate, number, span, _kind(place, again))
                 yield attempt
                 error = attempt.error
                 if not isinstance(error, ProviderUnavailable):
@@ -178,14 +181,17 @@ class Caller:
 
     def _note_failed(self, ask: Ask, hold: OwnedHold, attempt: Try) -> None:
         hold.under_way.pop(attempt.number, None)
-        reason = str(attempt.error.reason) if attempt.error is not None else ""
+        error = attempt.error
+        reason = str(error.reason) if error is not None else ""
         hold.attempts.append(
             attempts.failed(
                 ask,
                 attempt.candidate,
                 number=attempt.number,
                 entry_id=self._new_id(),
+                kind=attempt.kind,
                 reason=reason,
+                may_be_billed=_may_be_billed(error),
             )
         )
 
@@ -198,6 +204,7 @@ class Caller:
                 attempt.candidate,
                 number=attempt.number,
                 entry_id=self._new_id(),
+                kind=attempt.kind,
                 reason="CALLER_GONE",
                 outcome=entry_pb2.ATTEMPT_OUTCOME_CANCELLED,
             )
@@ -223,6 +230,18 @@ class Caller:
                 names.ATTEMPT_NUMBER: number,
             },
         )
+
+
+def _may_be_billed(error: ProviderError | None) -> bool:
+    """Whether the provider took the prompt and may have done the work."""
+    return error is not None and error.billed is Billed.UNKNOWN
+
+
+def _kind(place: int, again: int) -> entry_pb2.EntryKind:
+    """What a try is: the first, the same model again, or another in its stead."""
+    if again:
+        return entry_pb2.ENTRY_KIND_RETRY
+    return entry_pb2.ENTRY_KIND_FALLBACK if place else entry_pb2.ENTRY_KIND_CALL
 
 
 def _call(ask: Ask, attempt: Try) -> ProviderCall:

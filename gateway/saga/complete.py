@@ -10,6 +10,8 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from catalog.fleet import Fleet
+from catalog.prices import UnknownModel
+from catalog.schema import AUTO
 from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError, StatusError
@@ -17,7 +19,8 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
 from gateway.door import Identity
-from gateway.errors import Overloaded, ProviderFailed, ServiceUnavailable
+from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
+from gateway.limits.limits import Limits
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
 from gateway.providers.port import ProviderAnswer, ProviderEnd
@@ -52,6 +55,7 @@ class Parts:
     answers: Answers
     cached: Cached
     hit_shadow: HitShadow
+    limits: Limits
     plans: Plans
     shadows: Shadows
     telemetry: Telemetry
@@ -84,7 +88,8 @@ class Completer:
     ) -> pb.CompleteResponse:
         """Answers a prompt."""
         with self._admitted(request, identity, traceparent, deadline) as ask:
-            answer = await self._answer(ask)
+            async with self._parts.limits.at_door(ask):
+                answer = await self._answer(ask)
             _tell(ask, answer.outcome)
             return pb.CompleteResponse(
                 choices=answer.choices, summary=summary_of(ask, answer.outcome)
@@ -99,18 +104,23 @@ class Completer:
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece, the summary last."""
         with self._admitted(request, identity, traceparent, deadline) as ask:
-            await self._parts.steps.prepare_and_look_up(ask)
-            hit = await self._parts.answers.from_cache(ask)
-            if hit is None:
-                async with aclosing(self._stream_from_provider(ask)) as events:
-                    async for event in events:
-                        yield event
-                return
-            self._parts.hit_shadow.consider(ask, hit, self._from_provider)
-            _tell(ask, hit.outcome)
-            for delta in hit.deltas():
-                yield pb.StreamCompleteResponse(delta=delta)
-            yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
+            async with self._parts.limits.at_door(ask), aclosing(self._stream(ask)) as events:
+                async for event in events:
+                    yield event
+
+    async def _stream(self, ask: Ask) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        await self._parts.steps.prepare_and_look_up(ask)
+        hit = await self._parts.answers.from_cache(ask)
+        if hit is None:
+            async with aclosing(self._stream_from_provider(ask)) as events:
+                async for event in events:
+                    yield event
+            return
+        self._parts.hit_shadow.consider(ask, hit, self._from_provider)
+        _tell(ask, hit.outcome)
+        for delta in hit.deltas():
+            yield pb.StreamCompleteResponse(delta=delta)
+        yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
 
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity
@@ -153,7 +163,11 @@ class Completer:
         await self._summaries.write(ask)
         await self._parts.steps.route(ask)
         parts = self._parts
-        async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
+        async with (
+            parts.limits.at_model(ask),
+            parts.steps.hold(ask) as hold,
+            parts.plans.early(ask, hold) as early,
+        ):
             taken = early.taken
             if taken is None:
                 try:
@@ -176,7 +190,11 @@ class Completer:
         parts = self._parts
         await self._summaries.write(ask)
         await parts.steps.route(ask)
-        async with parts.steps.hold(ask) as hold, parts.plans.early(ask, hold) as early:
+        async with (
+            parts.limits.at_model(ask),
+            parts.steps.hold(ask) as hold,
+            parts.plans.early(ask, hold) as early,
+        ):
             if early.taken is not None:
                 answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
                 self._learn(ask, answer)
@@ -212,6 +230,15 @@ class Completer:
         self._parts.steps.told_cost(ask, outcome.model, outcome.usage, outcome.cost)
         self._parts.shadows.after(ask, outcome.model, answer.choices)
 
+    def _check_allowed(self, identity: Identity, model: str) -> None:
+        """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
+        try:
+            name = self._parts.fleet.book.name_of(model) if model != AUTO else ""
+        except UnknownModel:
+            return  # The router says so, with the nearest name.
+        if name and not identity.may_call(name):
+            raise ModelNotAllowed(model)
+
     @contextmanager
     def _admitted(
         self,
@@ -228,6 +255,7 @@ class Completer:
             # Nothing is spent that could not be booked.
             raise ServiceUnavailable("ledger")
         check_request(request, parts.settings.prompt_bytes_max)
+        self._check_allowed(identity, request.model)
         ask = open_ask(
             request,
             identity,
@@ -269,6 +297,7 @@ def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
         response_model=end.response_model,
         response_id=end.response_id,
         service_tier=end.service_tier,
+        told=end.told,
     )
 
 

@@ -20,20 +20,25 @@ from gateway.saga.books import Books
 Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
 
 
+class DowngradeWanted(Exception):
+    """A budget would be broken that wants the cheapest model then. Nothing is held."""
+
+
 class OwnedHold:
     """A hold under way and the attempts made under it."""
 
-    def __init__(self, hold: hold_pb2.Hold, books: Books, traceparent: str) -> None:
+    def __init__(self, hold: hold_pb2.Hold, books: Books, ask: Ask) -> None:
         self.hold = hold
         self.attempts: list[entry_pb2.Attempt] = []
         # By attempt number, the calls under way whose use is not known yet.
         self.under_way: dict[int, Unfinished] = {}
         # The attempts begun so far.
         self.begun = 0
-        # What kind of row each attempt is booked as.
+        # What kind of row each attempt is booked as, if not as what it is.
         self.kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
         self._books = books
-        self._traceparent = traceparent
+        self._traceparent = ask.traceparent
+        self._tenant = ask.attribution.tenant
         self._resolved = False
 
     async def confirm(self) -> ledger_pb.Settlement | None:
@@ -64,20 +69,31 @@ class OwnedHold:
         else:
             self._books.release_soon(self._release_item())
 
+    def _owes(self) -> bool:
+        """Whether an attempt that failed has to be paid all the same."""
+        return any(attempt.usage.ByteSize() for attempt in self.attempts)
+
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(
-            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self._in_order()
+            traceparent=self._traceparent,
+            hold_id=self.hold.hold_id,
+            attempts=self._in_order(),
+            tenant=self._tenant,
         )
 
     def _in_order(self) -> list[entry_pb2.Attempt]:
         """Calls that ran at once may have ended in any order."""
         for attempt in self.attempts:
-            attempt.kind = self.kind
+            if self.kind != entry_pb2.ENTRY_KIND_CALL:
+                attempt.kind = self.kind
         return sorted(self.attempts, key=lambda attempt: attempt.attempt_number)
 
     def _release_item(self) -> ledger_pb.ReleaseItem:
         return ledger_pb.ReleaseItem(
-            traceparent=self._traceparent, hold_id=self.hold.hold_id, attempts=self._in_order()
+            traceparent=self._traceparent,
+            hold_id=self.hold.hold_id,
+            attempts=self._in_order(),
+            tenant=self._tenant,
         )
 
 
@@ -87,7 +103,7 @@ async def held(
 ) -> AsyncIterator[OwnedHold]:
     """Takes the hold that `item` describes and resolves it at the end of the block.
 
-    Raises: what from_service("ledger", ...) makes of a refusal.
+    Raises: DowngradeWanted; what from_service("ledger", ...) makes of any other refusal.
     """
     try:
         hold = await services.reserve(item, ask.deadline)
@@ -98,9 +114,15 @@ async def held(
     except Exception as error:
         if not isinstance(error, RemoteError) or not error.reason:
             books.release_soon(ledger_pb.ReleaseItem(hold_id=item.hold_id))
+        if _wants_downgrade(error) and not ask.downgraded:
+            raise DowngradeWanted from None
         raise from_service("ledger", error) from None
-    owned = OwnedHold(hold, books, ask.traceparent)
+    owned = OwnedHold(hold, books, ask)
     try:
         yield owned
     finally:
         owned.leave()
+
+
+def _wants_downgrade(error: Exception) -> bool:
+    return isinstance(error, RemoteError) and error.reason == "BUDGET_DOWNGRADE"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from google.protobuf import duration_pb2
@@ -25,7 +25,7 @@ from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.counted import counted_as
 from gateway.saga.facts import PromptNames
-from gateway.saga.hold import OwnedHold, held
+from gateway.saga.hold import DowngradeWanted, OwnedHold, held
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
@@ -107,7 +107,8 @@ class Steps:
         note_shaping(ask)
 
     async def route(self, ask: Ask) -> None:
-        """Picks the model and the fallback chain.
+        """Picks the model and the fallback chain; once a budget has asked for it, the cheapest
+        model that can answer, whichever was asked for, and none after it.
 
         Raises: the router's refusals under the gateway's domain; ModelUnpriced.
         """
@@ -116,7 +117,9 @@ class Steps:
             traceparent=ask.traceparent,
             tenant=ask.attribution.tenant,
             feature=ask.attribution.feature,
-            model=ask.model,
+            model=AUTO if ask.downgraded else ask.model,
+            cheapest=ask.downgraded,
+            allowed_models=ask.allowed_models,
             input_tokens=max(1, ask.prepared.input.tokens),
             output_tokens_max=sampling.output_tokens_max,
             needs=needs_of(ask.prompt),
@@ -142,6 +145,8 @@ class Steps:
         if not decision.chosen.HasField("worst_case_nanos"):
             raise ModelUnpriced(decision.chosen.model)
         priced = [each for each in decision.fallbacks if each.HasField("worst_case_nanos")]
+        if ask.downgraded:
+            priced = []
         del decision.fallbacks[:]
         decision.fallbacks.extend(priced)
         ask.decision = decision
@@ -151,17 +156,27 @@ class Steps:
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
         """The money for the dearest candidate, or for all of a plan's, held while the block runs;
-        at its end router and tokenizer hear how the calls ended."""
-        planned = [step.candidate for step in ask.decision.plan.steps]
-        candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
-        item = self.reservation(ask, candidates)
-        item.hold_all = bool(planned)
-        async with held(ask, self._services, self._books, item) as owned:
+        at its end router and tokenizer hear how the calls ended. A budget that asks for the
+        cheapest model gets it first."""
+        async with AsyncExitStack() as stack:
+            try:
+                owned = await stack.enter_async_context(self._held(ask))
+            except DowngradeWanted:
+                ask.downgraded = True
+                await self.route(ask)
+                owned = await stack.enter_async_context(self._held(ask))
             try:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
                 self._usage_reports.tell(ask, owned.attempts)
+
+    def _held(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
+        planned = [step.candidate for step in ask.decision.plan.steps]
+        candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
+        item = self.reservation(ask, candidates)
+        item.hold_all = bool(planned)
+        return held(ask, self._services, self._books, item)
 
     def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
         """A request was answered and charged: what later ones of its caller are routed by."""
@@ -182,6 +197,7 @@ class Steps:
             hold_duration=duration_pb2.Duration(
                 seconds=max(1, min(HOLD_SECONDS_MAX, int(seconds)))
             ),
+            downgraded=ask.downgraded,
         )
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
@@ -195,7 +211,11 @@ class Steps:
             ask.prompt.sampling.choice_count or 1,
         )
         held_tokens = {bucket: getattr(usage, bucket) for bucket in BUCKETS}
-        return ledger_pb.WorstCase(model=candidate.model, usage=chat_pb2.TokenUsage(**held_tokens))
+        return ledger_pb.WorstCase(
+            model=candidate.model,
+            usage=chat_pb2.TokenUsage(**held_tokens),
+            provider=candidate.provider,
+        )
 
     def _vendor(self, model: str) -> str:
         """Models of one vendor count alike."""

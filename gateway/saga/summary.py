@@ -7,7 +7,7 @@ from datetime import datetime
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
-from spendgate.ledger.v1 import entry_pb2, hold_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from catalog.price import cost_nanos
@@ -32,6 +32,8 @@ class Cost:
     # The ledger has not confirmed it yet: the gateway's own arithmetic on the same catalogue.
     pending: bool = False
     tightest: hold_pb2.BudgetLeft | None = None
+    # Budgets that the request breaks and that let it go on.
+    notices: Sequence[budget_pb2.BudgetNotice] = ()
     # What each attempt cost, by entry id. They add up to cost_nanos.
     by_entry: dict[str, int] = field(default_factory=dict)
 
@@ -117,6 +119,7 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         similarity=similarity,
         cache_refused_by=refused_by,
         feedback_token=feedback_token(ask),
+        notices=outcome.cost.notices,
         shaping=told(ask),
     )
 
@@ -177,7 +180,7 @@ def note_on_span(ask: Ask, outcome: Outcome) -> None:
         span.set_attribute(names.PRICE_VERSION, cost.price_version)
     if ask.first_token_ms:
         span.set_attribute(names.GEN_AI_FIRST_CHUNK, ask.first_token_ms / 1000)
-    if cost.tightest is not None:
+    if cost.tightest is not None and cost.tightest.unit == budget_pb2.BUDGET_UNIT_NANO_USD:
         span.set_attribute(names.BUDGET_ID, cost.tightest.budget_id)
         span.set_attribute(names.BUDGET_LEFT_NANO_USD, cost.tightest.left_nanos)
 

@@ -7,9 +7,10 @@ from typing import TypeVar
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.protobuf.message import Message
 from spendgate.chat.v1 import chat_pb2
-from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
+from services.ledger.convert_notice import to_pb_left, to_pb_notice, to_time
 from services.ledger.rules.commands import (
     HoldAnswer,
     Record,
@@ -17,19 +18,17 @@ from services.ledger.rules.commands import (
     Reserve,
     Settle,
     Settlement,
+    WorstCase,
 )
-from services.ledger.rules.configuring import BudgetView, Key, NewBudget, NewKey
 from services.ledger.rules.rollup import Sums
 from services.ledger.rules.values import (
     MICROS_PER_SECOND,
     Attempt,
     AttemptOutcome,
     Attribution,
-    BudgetWindow,
     Counterfactual,
     Entry,
     EntryKind,
-    KeyRole,
     PromptFacts,
     SavingCause,
     Tokens,
@@ -48,7 +47,7 @@ def meaning_hash(message: Message) -> str:
     Absent fields and defaults are the same, and a field that a later contract adds changes
     nothing for who does not set it. What only carries an item (trace, time left) is no part.
     """
-    bare = _copy(message)
+    bare = copy_of(message)
     for field in _CARRYING:
         if field in message.DESCRIPTOR.fields_by_name:
             bare.ClearField(field)
@@ -59,15 +58,19 @@ def meaning_hash(message: Message) -> str:
 def from_pb_reserve(item: pb.ReserveItem) -> Reserve:
     """The command."""
     if not item.HasField("hold_duration"):
-        item = _copy(item)
+        item = copy_of(item)
         item.hold_duration.seconds = HOLD_SECONDS_DEFAULT
     return Reserve(
         hold_id=item.hold_id,
         request_id=item.request_id,
         attribution=from_pb_attribution(item.attribution),
-        worst_cases=tuple((c.model, from_pb_tokens(c.usage)) for c in item.worst_cases),
-        hold_us=_from_duration(item.hold_duration),
+        worst_cases=tuple(
+            WorstCase(case.model, from_pb_tokens(case.usage), case.provider)
+            for case in item.worst_cases
+        ),
+        hold_us=from_duration(item.hold_duration),
         request_hash=meaning_hash(item),
+        downgraded=item.downgraded,
         hold_all=item.hold_all,
     )
 
@@ -78,6 +81,7 @@ def from_pb_settle(item: pb.SettleItem) -> Settle:
         hold_id=item.hold_id,
         attempts=tuple(from_pb_attempt(attempt) for attempt in item.attempts),
         request_hash=meaning_hash(item),
+        tenant=item.tenant,
     )
 
 
@@ -87,6 +91,7 @@ def from_pb_release(item: pb.ReleaseItem) -> Release:
         hold_id=item.hold_id,
         attempts=tuple(from_pb_attempt(attempt) for attempt in item.attempts),
         request_hash=meaning_hash(item),
+        tenant=item.tenant,
     )
 
 
@@ -147,40 +152,9 @@ def from_pb_attempt(attempt: entry_pb2.Attempt) -> Attempt:
         first_token_ms=attempt.first_token_ms,
         error_reason=attempt.error_reason,
         trace_id=attempt.trace_id,
+        told_input_tokens=attempt.told_input_tokens,
+        told_output_tokens=attempt.told_output_tokens,
         facts=PromptFacts(*(getattr(attempt.facts, name) for name in PromptFacts._fields)),
-    )
-
-
-def from_pb_new_budget(request: pb.CreateBudgetRequest) -> NewBudget:
-    """A budget to make."""
-    scope = request.scope
-    return NewBudget(
-        tenant=scope.tenant,
-        budget_id=request.budget_id,
-        project=scope.project,
-        user=scope.user,
-        key_id=scope.key_id,
-        feature=scope.feature,
-        window=BudgetWindow(request.window),
-        limit_nanos=request.limit_nanos,
-        request_hash=meaning_hash(request),
-    )
-
-
-def from_pb_new_key(request: pb.CreateKeyRequest) -> NewKey:
-    """A key to make."""
-    if request.role == key_pb2.KEY_ROLE_UNSPECIFIED:
-        request = _copy(request)
-        request.role = key_pb2.KEY_ROLE_CALLER
-    return NewKey(
-        tenant=request.tenant,
-        key_id=request.key_id,
-        project=request.project,
-        user=request.user,
-        feature=request.feature,
-        role=KeyRole(request.role),
-        lifetime_us=_from_duration(request.lifetime) if request.HasField("lifetime") else None,
-        request_hash=meaning_hash(request),
     )
 
 
@@ -195,12 +169,11 @@ def to_pb_hold(hold: HoldAnswer) -> hold_pb2.Hold:
         hold_id=hold.hold_id,
         held_nanos=hold.held_nanos,
         state=f"HOLD_STATE_{hold.state.name}",
-        expire_time=_to_time(hold.expire_us),
+        expire_time=to_time(hold.expire_us),
     )
     if hold.tightest is not None:
-        made.tightest.budget_id = hold.tightest.budget_id
-        made.tightest.left_nanos = hold.tightest.left_nanos
-        made.tightest.limit_nanos = hold.tightest.limit_nanos
+        made.tightest.CopyFrom(to_pb_left(hold.tightest))
+    made.notices.extend(to_pb_notice(notice) for notice in hold.notices)
     return made
 
 
@@ -231,51 +204,10 @@ def to_pb_entry(entry: Entry) -> entry_pb2.Entry:
         price_version=entry.price_version,
         late=entry.late,
         overage_nanos=entry.overage_nanos,
-        book_time=_to_time(entry.book_us),
+        book_time=to_time(entry.book_us),
+        corrects_entry_id=entry.corrects_id,
+        price_time=to_time(entry.price_us),
     )
-
-
-def to_pb_budget(view: BudgetView) -> budget_pb2.Budget:
-    """A budget as it stands."""
-    budget, span = view.budget, view.span
-    made = budget_pb2.Budget(
-        budget_id=budget.budget_id,
-        scope=budget_pb2.BudgetScope(
-            tenant=budget.tenant,
-            project=budget.project,
-            user=budget.user,
-            key_id=budget.key_id,
-            feature=budget.feature,
-        ),
-        window=f"BUDGET_WINDOW_{budget.window.name}",
-        limit_nanos=budget.limit_nanos,
-        settled_nanos=view.balance.settled_nanos,
-        reserved_nanos=view.balance.reserved_nanos,
-        create_time=_to_time(budget.create_us),
-    )
-    if span.end_us is not None:
-        made.window_start_time.CopyFrom(_to_time(span.start_us))
-        made.window_end_time.CopyFrom(_to_time(span.end_us))
-    return made
-
-
-def to_pb_key(key: Key) -> key_pb2.Key:
-    """A key without its secret."""
-    made = key_pb2.Key(
-        key_id=key.key_id,
-        tenant=key.tenant,
-        project=key.project,
-        user=key.user,
-        feature=key.feature,
-        role=f"KEY_ROLE_{key.role.name}",
-        hint=key.hint,
-        create_time=_to_time(key.create_us),
-    )
-    if key.expire_us is not None:
-        made.expire_time.CopyFrom(_to_time(key.expire_us))
-    if key.disable_us is not None:
-        made.disable_time.CopyFrom(_to_time(key.disable_us))
-    return made
 
 
 def to_pb_report_row(values: Sequence[str], sums: Sums) -> pb.ReportRow:
@@ -304,7 +236,8 @@ def to_pb_report_row(values: Sequence[str], sums: Sums) -> pb.ReportRow:
     )
 
 
-def _copy(message: MessageT) -> MessageT:
+def copy_of(message: MessageT) -> MessageT:
+    """Another message, equal."""
     copy = type(message)()
     copy.CopyFrom(message)
     return copy
@@ -345,6 +278,8 @@ def _to_attempt(attempt: Attempt) -> entry_pb2.Attempt:
         first_token_ms=attempt.first_token_ms,
         error_reason=attempt.error_reason,
         trace_id=attempt.trace_id,
+        told_input_tokens=attempt.told_input_tokens,
+        told_output_tokens=attempt.told_output_tokens,
         facts=_to_facts(attempt.facts),
     )
 
@@ -358,15 +293,11 @@ def _to_tokens(usage: Tokens) -> chat_pb2.TokenUsage:
     return chat_pb2.TokenUsage(**{name: n for name, n in usage._asdict().items() if n})
 
 
-def _to_time(us: int) -> timestamp_pb2.Timestamp:
-    seconds, micros = divmod(us, MICROS_PER_SECOND)
-    return timestamp_pb2.Timestamp(seconds=seconds, nanos=micros * 1000)
-
-
-def _from_duration(duration: duration_pb2.Duration) -> int:
+def from_duration(duration: duration_pb2.Duration) -> int:
+    """Microseconds."""
     return duration.seconds * MICROS_PER_SECOND + duration.nanos // 1000
 
 
 # For the messages of other contracts of this room.
-to_pb_time = _to_time
+to_pb_time = to_time
 to_pb_tokens = _to_tokens

@@ -5,6 +5,7 @@ import grpc
 from catalog.money import usd_text
 from chassis.errors import ErrorStatus, ErrorTable, FieldViolation
 from services.ledger.rules import refusals
+from services.ledger.rules.values import BudgetUnit, Notice
 from services.ledger.rules.windows import to_datetime
 
 DOMAIN = "ledger.spendgate"
@@ -66,27 +67,68 @@ def _model_unpriced(error: refusals.ModelUnpriced) -> ErrorStatus:
 
 
 def _budget_exceeded(error: refusals.BudgetExceeded) -> ErrorStatus:
+    return _broken("BUDGET_EXCEEDED", error.notice, "would be broken")
+
+
+def _budget_downgrade(error: refusals.BudgetDowngrade) -> ErrorStatus:
+    return _broken("BUDGET_DOWNGRADE", error.notice, "asks for the cheapest model")
+
+
+def _broken(reason: str, notice: Notice, what: str) -> ErrorStatus:
     metadata = {
-        "budgetId": error.budget_id,
-        "limitNanos": str(error.limit_nanos),
-        "leftNanos": str(error.left_nanos),
-        "neededNanos": str(error.needed_nanos),
+        "budgetId": notice.budget_id,
+        "unit": notice.unit.name,
+        "limit": str(notice.limit_amount),
+        "left": str(notice.left_amount),
+        "needed": str(notice.needed_amount),
     }
+    if notice.unit is BudgetUnit.NANO_USD:
+        metadata |= {
+            "limitNanos": str(notice.limit_amount),
+            "leftNanos": str(notice.left_amount),
+            "neededNanos": str(notice.needed_amount),
+        }
+    metadata |= {f"each.{name}": value for name, value in notice.each}
     until = ""
-    if error.reset_us is not None:
-        reset = to_datetime(error.reset_us).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if notice.reset_us is not None:
+        reset = to_datetime(notice.reset_us).strftime("%Y-%m-%dT%H:%M:%SZ")
         metadata["resetTime"] = reset
         until = f"; it starts anew at {reset}"
+    unit = notice.unit
     description = (
-        f"the call may cost {usd_text(error.needed_nanos)} USD; of the limit of"
-        f" {usd_text(error.limit_nanos)} USD there is {usd_text(error.left_nanos)} USD left{until}"
+        f"the call may {_VERB[unit]} {_amount(notice.needed_amount, unit)}; of the limit of"
+        f" {_amount(notice.limit_amount, unit)} there is {_amount(notice.left_amount, unit)}"
+        f" left{until}"
     )
     return ErrorStatus(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "BUDGET_EXCEEDED",
-        f"budget {error.budget_id} would be broken: {description}",
+        reason,
+        f"budget {notice.budget_id} {what}: {description}",
         metadata,
-        quota=((f"budget/{error.budget_id}", description),),
+        quota=((f"budget/{notice.budget_id}", description),),
+    )
+
+
+_VERB = {
+    BudgetUnit.NANO_USD: "cost",
+    BudgetUnit.TOKENS: "use",
+    BudgetUnit.REQUESTS: "count",
+}
+
+
+def _amount(amount: int, unit: BudgetUnit) -> str:
+    if unit is BudgetUnit.NANO_USD:
+        return f"{usd_text(amount)} USD"
+    return f"{amount} {unit.name.lower()}"
+
+
+def _budget_unit_other(error: refusals.BudgetUnitOther) -> ErrorStatus:
+    what = f"the budget counts {error.unit.name.lower()}"
+    return ErrorStatus(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "REQUEST_INVALID",
+        f"update_mask: {what}",
+        violations=(FieldViolation("update_mask", what),),
     )
 
 
@@ -127,7 +169,9 @@ TABLE = ErrorTable(
         refusals.UsageImpossible: _usage_impossible,
         refusals.ModelUnpriced: _model_unpriced,
         refusals.BudgetExceeded: _budget_exceeded,
+        refusals.BudgetDowngrade: _budget_downgrade,
         refusals.BudgetUnknown: _budget_unknown,
+        refusals.BudgetUnitOther: _budget_unit_other,
         refusals.KeyInvalid: _key_invalid,
         refusals.KeyUnknown: _key_unknown,
         refusals.BooksUnavailable: _books_unavailable,

@@ -1,4 +1,4 @@
-"""The four batch-native verbs: many items in, one command each, all through group commit."""
+"""The batch-native verbs: many items in, one command each, all through group commit."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from chassis.batch import Item, Live
 from chassis.errors import InvalidFields
 from services.ledger import convert, validate
 from services.ledger.rules.commands import Answer, Command, HoldAnswer, Settlement
-from services.ledger.rules.refusals import BudgetExceeded
-from services.ledger.rules.values import Entry
+from services.ledger.rules.refusals import BudgetDowngrade, BudgetExceeded
+from services.ledger.rules.values import BudgetUnit, Entry, Left, Notice
 from services.ledger.writer import GroupCommit
 
 # Checking and converting more items than this goes to a thread, so that the loop stays free.
@@ -81,9 +81,8 @@ def _note(verb: Verb[ItemT], span: Span, outcome: Answer | Exception) -> None:
     failed = isinstance(outcome, Exception)
     kind = type(outcome).__name__ if failed else "OK"
     _commands.add(1, {"spendgate.ledger.verb": verb.name, "spendgate.ledger.outcome": kind})
-    if isinstance(outcome, BudgetExceeded):
-        span.set_attribute(names.BUDGET_ID, outcome.budget_id)
-        span.set_attribute(names.BUDGET_LEFT_NANO_USD, outcome.left_nanos)
+    if isinstance(outcome, BudgetExceeded | BudgetDowngrade):
+        _note_left(span, outcome.notice)
     if not failed:
         verb.note(span, outcome)
 
@@ -91,8 +90,13 @@ def _note(verb: Verb[ItemT], span: Span, outcome: Answer | Exception) -> None:
 def _note_hold(span: Span, hold: HoldAnswer) -> None:
     span.set_attribute(names.HELD_NANO_USD, hold.held_nanos)
     if hold.tightest is not None:
-        span.set_attribute(names.BUDGET_ID, hold.tightest.budget_id)
-        span.set_attribute(names.BUDGET_LEFT_NANO_USD, hold.tightest.left_nanos)
+        _note_left(span, hold.tightest)
+
+
+def _note_left(span: Span, left: Left | Notice) -> None:
+    span.set_attribute(names.BUDGET_ID, left.budget_id)
+    if left.unit is BudgetUnit.NANO_USD:
+        span.set_attribute(names.BUDGET_LEFT_NANO_USD, left.left_amount)
 
 
 def _note_settlement(span: Span, settlement: Settlement) -> None:

@@ -1,6 +1,6 @@
 """LedgerService: proto in, call, proto out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,19 +12,22 @@ from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
 
 from chassis.batch import answer_batch
-from services.ledger import convert, validate
+from services.ledger import convert, convert_desk, validate, validate_desk
 from services.ledger.errors import TABLE
 from services.ledger.money_moves import RECORD, RELEASE, RESERVE, SETTLE, Verb, move
 from services.ledger.paging import PageTokens, page_size
+from services.ledger.repricing import Repricing, Wanted
 from services.ledger.rules.windows import HOUR_US, hour_start
 from services.ledger.sql.budgets import BudgetStore
 from services.ledger.sql.keys import KeyStore
 from services.ledger.sql.reports import ReportStore
+from services.ledger.verify import Difference
 from services.ledger.writer import GroupCommit
 
 LIST_SIZE_DEFAULT = 50
 LIST_SIZE_MAX = 200
 READ_SIZE_MAX = 1000
+DIFFERENCES_MAX = 100
 
 _COLUMNS = {
     pb.DIMENSION_FEATURE: "feature",
@@ -44,6 +47,8 @@ class Desk:
     budgets: BudgetStore
     keys: KeyStore
     reports: ReportStore
+    repricing: Repricing
+    verify: Callable[[], Awaitable[Sequence[Difference]]]
     pages: PageTokens
     clock: Callable[[], int]
 
@@ -80,15 +85,15 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         self, request: pb.CreateBudgetRequest, context: Any
     ) -> pb.CreateBudgetResponse:
         """Makes a budget."""
-        validate.check_new_budget(request)
-        view = await self._desk.budgets.create(convert.from_pb_new_budget(request))
-        return pb.CreateBudgetResponse(budget=convert.to_pb_budget(view))
+        validate_desk.check_new_budget(request)
+        view = await self._desk.budgets.create(convert_desk.from_pb_new_budget(request))
+        return pb.CreateBudgetResponse(budget=convert_desk.to_pb_budget(view))
 
     async def GetBudget(self, request: pb.GetBudgetRequest, context: Any) -> pb.GetBudgetResponse:
         """Shows a budget."""
-        validate.check_budget_name(request.tenant, request.budget_id)
+        validate_desk.check_budget_name(request.tenant, request.budget_id)
         view = await self._desk.budgets.get(request.tenant, request.budget_id)
-        return pb.GetBudgetResponse(budget=convert.to_pb_budget(view))
+        return pb.GetBudgetResponse(budget=convert_desk.to_pb_budget(view))
 
     async def ListBudgets(
         self, request: pb.ListBudgetsRequest, context: Any
@@ -97,7 +102,9 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         validate.check_tenant(request.tenant)
         size, after = self._page(request, LIST_SIZE_MAX)
         views = await self._desk.budgets.page(request.tenant, str(after or ""), size + 1)
-        response = pb.ListBudgetsResponse(budgets=[convert.to_pb_budget(v) for v in views[:size]])
+        response = pb.ListBudgetsResponse(
+            budgets=[convert_desk.to_pb_budget(v) for v in views[:size]]
+        )
         if len(views) > size:
             response.next_page_token = self._token(request, views[size - 1].budget.budget_id)
         return response
@@ -105,41 +112,41 @@ class LedgerServicer(rpc.LedgerServiceServicer):
     async def UpdateBudget(
         self, request: pb.UpdateBudgetRequest, context: Any
     ) -> pb.UpdateBudgetResponse:
-        """Changes a budget's limit."""
-        validate.check_update(request)
+        """Changes a budget's limit or mode."""
+        validate_desk.check_update(request)
         budget = request.budget
-        view = await self._desk.budgets.set_limit(
-            budget.scope.tenant, budget.budget_id, budget.limit_nanos
+        view = await self._desk.budgets.change(
+            budget.scope.tenant, budget.budget_id, convert_desk.from_pb_budget_change(request)
         )
-        return pb.UpdateBudgetResponse(budget=convert.to_pb_budget(view))
+        return pb.UpdateBudgetResponse(budget=convert_desk.to_pb_budget(view))
 
     async def DeleteBudget(
         self, request: pb.DeleteBudgetRequest, context: Any
     ) -> pb.DeleteBudgetResponse:
         """Ends a budget."""
-        validate.check_budget_name(request.tenant, request.budget_id)
+        validate_desk.check_budget_name(request.tenant, request.budget_id)
         await self._desk.budgets.delete(request.tenant, request.budget_id)
         return pb.DeleteBudgetResponse()
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Any) -> pb.CreateKeyResponse:
         """Makes a key."""
-        validate.check_new_key(request)
-        key, secret = await self._desk.keys.create(convert.from_pb_new_key(request))
-        return pb.CreateKeyResponse(key=convert.to_pb_key(key), secret=secret)
+        validate_desk.check_new_key(request)
+        key, secret = await self._desk.keys.create(convert_desk.from_pb_new_key(request))
+        return pb.CreateKeyResponse(key=convert_desk.to_pb_key(key), secret=secret)
 
     async def ResolveKey(
         self, request: pb.ResolveKeyRequest, context: Any
     ) -> pb.ResolveKeyResponse:
         """Tells whose key a secret is."""
         key = await self._desk.keys.resolve(request.secret)
-        return pb.ResolveKeyResponse(key=convert.to_pb_key(key))
+        return pb.ResolveKeyResponse(key=convert_desk.to_pb_key(key))
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: Any) -> pb.ListKeysResponse:
         """Lists a tenant's keys."""
         validate.check_tenant(request.tenant)
         size, after = self._page(request, LIST_SIZE_MAX)
         keys = await self._desk.keys.page(request.tenant, str(after or ""), size + 1)
-        response = pb.ListKeysResponse(keys=[convert.to_pb_key(key) for key in keys[:size]])
+        response = pb.ListKeysResponse(keys=[convert_desk.to_pb_key(key) for key in keys[:size]])
         if len(keys) > size:
             response.next_page_token = self._token(request, keys[size - 1].key_id)
         return response
@@ -148,9 +155,25 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         self, request: pb.DisableKeyRequest, context: Any
     ) -> pb.DisableKeyResponse:
         """Ends a key."""
-        validate.check_key_name(request.tenant, request.key_id)
+        validate_desk.check_key_name(request.tenant, request.key_id)
         key = await self._desk.keys.disable(request.tenant, request.key_id)
-        return pb.DisableKeyResponse(key=convert.to_pb_key(key))
+        return pb.DisableKeyResponse(key=convert_desk.to_pb_key(key))
+
+    async def UpdateKey(self, request: pb.UpdateKeyRequest, context: Any) -> pb.UpdateKeyResponse:
+        """Changes a key's settings."""
+        validate_desk.check_key_update(request)
+        key = await self._desk.keys.change(
+            request.key.tenant, request.key.key_id, convert_desk.from_pb_key_change(request)
+        )
+        return pb.UpdateKeyResponse(key=convert_desk.to_pb_key(key))
+
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
+        """Gives a key a new secret."""
+        validate_desk.check_rotate(request)
+        key, secret = await self._desk.keys.rotate(
+            request.tenant, request.key_id, convert.from_duration(request.grace)
+        )
+        return pb.RotateKeyResponse(key=convert_desk.to_pb_key(key), secret=secret)
 
     async def Report(self, request: pb.ReportRequest, context: Any) -> pb.ReportResponse:
         """Sums what was booked."""
@@ -197,6 +220,39 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         if len(rows) > size:
             response.next_page_token = self._token(request, rows[size - 1][0])
         return response
+
+    async def Reprice(self, request: pb.RepriceRequest, context: Any) -> pb.RepriceResponse:
+        """Prices rows again, and books what changed when told to."""
+        validate_desk.check_reprice(request)
+        size = page_size(request.page_size, default=READ_SIZE_MAX, most=READ_SIZE_MAX)
+        place = self._desk.pages.place(question_of(request), request.page_token)
+        after_no = int(place[0]) if place else 0
+        asked = request.HasField("end_time")
+        wanted = Wanted(
+            tenant=request.tenant,
+            start_us=convert.from_pb_time(request.start_time),
+            end_us=convert.from_pb_time(request.end_time) if asked else self._desk.clock() + 1,
+            model=request.model,
+        )
+        page = await self._desk.repricing.page(wanted, after_no, size, apply=request.apply)
+        response = pb.RepriceResponse(
+            repriced=[convert_desk.to_pb_repriced(told) for told in page.repriced],
+            checked_count=page.checked_count,
+            unpriced_count=page.unpriced_count,
+        )
+        if page.last_no is not None:
+            response.next_page_token = self._token(request, page.last_no)
+        return response
+
+    async def VerifyBooks(
+        self, request: pb.VerifyBooksRequest, context: Any
+    ) -> pb.VerifyBooksResponse:
+        """Checks that the books agree with themselves."""
+        found = await self._desk.verify()
+        return pb.VerifyBooksResponse(
+            differences=[convert_desk.to_pb_difference(d) for d in found[:DIFFERENCES_MAX]],
+            difference_count=len(found),
+        )
 
     async def _batch(self, verb: Verb[Any], items: Sequence[Any]) -> Sequence[Any]:
         return await answer_batch(

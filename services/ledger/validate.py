@@ -1,14 +1,15 @@
 """What a request must look like, whatever the books hold. Texts are never quoted."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf import duration_pb2, timestamp_pb2
-from spendgate.ledger.v1 import budget_pb2, entry_pb2, key_pb2
+from spendgate.ledger.v1 import entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
 from services.ledger.convert import from_pb_tokens
+from services.ledger.rules.kinds import ANSWERING
 from services.ledger.rules.pricing import impossible_bucket
 from services.ledger.rules.values import NO_TOKENS
 
@@ -21,14 +22,14 @@ ATTEMPTS_MAX = 16
 COUNTERFACTUALS_MAX = 4
 REASON_BYTES_MAX = 64
 LATENCY_MS_MAX = 10**10
+# What ten buckets of 10^12 can add up to.
+TOLD_TOKENS_MAX = 10**13
 FACT_HASH_BYTES_MAX = 64
 FACT_TOKENS_MAX = 10**12
 HOLD_SECONDS_MIN = 1
 HOLD_SECONDS_MAX = 3600
-LIFETIME_SECONDS_MAX = 10 * 366 * 24 * 3600
 DIMENSIONS_MAX = 3
 VIOLATIONS_MAX = 32
-LIMIT_NANOS = "limit_nanos"
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -99,6 +100,7 @@ def check_reserve(item: pb.ReserveItem) -> None:
     for place, case in enumerate(item.worst_cases[:WORST_CASES_MAX]):
         here = f"worst_cases[{place}]"
         checks.name(f"{here}.model", case.model, MODEL_BYTES_MAX)
+        checks.text(f"{here}.provider", case.provider)
         checks.that(case.HasField("usage"), f"{here}.usage", "is required")
         bucket = impossible_bucket(from_pb_tokens(case.usage))
         checks.that(bucket is None, f"{here}.usage.{bucket}", "must be from 0 to 10^12")
@@ -111,6 +113,7 @@ def check_settle(item: pb.SettleItem) -> None:
     """Raises InvalidFields (REQUEST_INVALID)."""
     checks = Checks()
     checks.uuid("hold_id", item.hold_id)
+    checks.text("tenant", item.tenant)
     checks.count("attempts", len(item.attempts), 1, ATTEMPTS_MAX)
     _attempts(checks, item.attempts)
     checks.done()
@@ -120,6 +123,7 @@ def check_release(item: pb.ReleaseItem) -> None:
     """Raises InvalidFields (REQUEST_INVALID)."""
     checks = Checks()
     checks.uuid("hold_id", item.hold_id)
+    checks.text("tenant", item.tenant)
     checks.count("attempts", len(item.attempts), 0, ATTEMPTS_MAX)
     _attempts(checks, item.attempts)
     for place, attempt in enumerate(item.attempts[:ATTEMPTS_MAX]):
@@ -140,53 +144,6 @@ def check_record(item: pb.RecordItem) -> None:
     checks.done()
 
 
-def check_new_budget(request: pb.CreateBudgetRequest) -> None:
-    """Raises InvalidFields (REQUEST_INVALID)."""
-    checks = Checks()
-    checks.name("budget_id", request.budget_id)
-    scope = request.scope
-    checks.name("scope.tenant", scope.tenant)
-    for field in ("project", "user", "key_id", "feature"):
-        checks.text(f"scope.{field}", getattr(scope, field))
-    checks.known("window", request.window, budget_pb2.BudgetWindow.values())
-    checks.that(request.HasField(LIMIT_NANOS), LIMIT_NANOS, "is required")
-    checks.that(request.limit_nanos >= 0, LIMIT_NANOS, "must be at least 0")
-    checks.done()
-
-
-def check_budget_name(tenant: str, budget_id: str) -> None:
-    """Raises InvalidFields (REQUEST_INVALID)."""
-    checks = Checks()
-    checks.name("tenant", tenant)
-    checks.name("budget_id", budget_id)
-    checks.done()
-
-
-def check_update(request: pb.UpdateBudgetRequest) -> None:
-    """Raises InvalidFields (REQUEST_INVALID)."""
-    checks = Checks()
-    checks.name("budget.scope.tenant", request.budget.scope.tenant)
-    checks.name("budget.budget_id", request.budget.budget_id)
-    only = list(request.update_mask.paths) == [LIMIT_NANOS]
-    checks.that(only, "update_mask", f'must be "{LIMIT_NANOS}"')
-    checks.that(request.budget.limit_nanos >= 0, f"budget.{LIMIT_NANOS}", "must be at least 0")
-    checks.done()
-
-
-def check_new_key(request: pb.CreateKeyRequest) -> None:
-    """Raises InvalidFields (REQUEST_INVALID)."""
-    checks = Checks()
-    checks.name("key_id", request.key_id)
-    checks.name("tenant", request.tenant)
-    for field in ("project", "user", "feature"):
-        checks.text(field, getattr(request, field))
-    known = request.role in key_pb2.KeyRole.values()
-    checks.that(known, "role", "is not a value this service knows")
-    if request.HasField("lifetime"):
-        checks.seconds("lifetime", request.lifetime, 1, LIFETIME_SECONDS_MAX)
-    checks.done()
-
-
 def check_tenant(tenant: str) -> None:
     """Raises InvalidFields (REQUEST_INVALID)."""
     checks = Checks()
@@ -194,20 +151,12 @@ def check_tenant(tenant: str) -> None:
     checks.done()
 
 
-def check_key_name(tenant: str, key_id: str) -> None:
-    """Raises InvalidFields (REQUEST_INVALID)."""
-    checks = Checks()
-    checks.name("tenant", tenant)
-    checks.name("key_id", key_id)
-    checks.done()
-
-
 def check_report(request: pb.ReportRequest) -> None:
     """Raises InvalidFields (REQUEST_INVALID)."""
     checks = Checks()
     checks.name("tenant", request.tenant)
-    _time(checks, "start_time", request.start_time)
-    _time(checks, "end_time", request.end_time)
+    check_time(checks, "start_time", request.start_time)
+    check_time(checks, "end_time", request.end_time)
     checks.count("group_by", len(request.group_by), 0, DIMENSIONS_MAX)
     for place, dimension in enumerate(request.group_by[:DIMENSIONS_MAX]):
         checks.known(f"group_by[{place}]", dimension, pb.Dimension.values())
@@ -228,10 +177,15 @@ def _attribution(checks: Checks, who: entry_pb2.Attribution) -> None:
     checks.name("attribution.tenant", who.tenant)
     for field in ("project", "user", "key_id", "feature", "session"):
         checks.text(f"attribution.{field}", getattr(who, field))
-    checks.count("attribution.tags", len(who.tags), 0, TAGS_MAX)
-    for name, value in who.tags.items():
-        checks.name("attribution.tags", name, TAG_NAME_BYTES_MAX)
-        checks.text("attribution.tags", value)
+    check_tags(checks, "attribution.tags", who.tags, TAGS_MAX)
+
+
+def check_tags(checks: Checks, field: str, tags: Mapping[str, str], most: int) -> None:
+    """Labels with their values."""
+    checks.count(field, len(tags), 0, most)
+    for name, value in tags.items():
+        checks.name(field, name, TAG_NAME_BYTES_MAX)
+        checks.text(field, value)
 
 
 def _attempts(checks: Checks, attempts: Sequence[entry_pb2.Attempt]) -> None:
@@ -248,8 +202,12 @@ def _attempt(checks: Checks, here: str, attempt: entry_pb2.Attempt) -> None:
     checks.uuid(f"{here}.entry_id", attempt.entry_id)
     checks.known(f"{here}.kind", attempt.kind, entry_pb2.EntryKind.values())
     checks.known(f"{here}.outcome", attempt.outcome, entry_pb2.AttemptOutcome.values())
-    call = attempt.kind == entry_pb2.ENTRY_KIND_CALL
+    rule = "is made by the ledger itself"
+    checks.that(attempt.kind != entry_pb2.ENTRY_KIND_CORRECTION, f"{here}.kind", rule)
+    call = int(attempt.kind) in ANSWERING
     checks.between(f"{here}.attempt_number", attempt.attempt_number, int(call), 2**31 - 1)
+    for field in ("told_input_tokens", "told_output_tokens"):
+        checks.between(f"{here}.{field}", getattr(attempt, field), 0, TOLD_TOKENS_MAX)
     checks.name(f"{here}.model_asked", attempt.model_asked, MODEL_BYTES_MAX)
     checks.name(f"{here}.model_used", attempt.model_used, MODEL_BYTES_MAX)
     checks.text(f"{here}.provider", attempt.provider)
@@ -287,14 +245,12 @@ def _usage(checks: Checks, here: str, attempt: entry_pb2.Attempt) -> None:
     empty = from_pb_tokens(attempt.usage) == NO_TOKENS
     none = source == entry_pb2.USAGE_SOURCE_NONE
     checks.that(empty or not none, f"{here}.usage_source", "is NONE, but there is a usage")
-    answered = (
-        attempt.kind in (entry_pb2.ENTRY_KIND_CALL, entry_pb2.ENTRY_KIND_SHADOW)
-        and attempt.outcome == entry_pb2.ATTEMPT_OUTCOME_OK
-    )
+    answered = int(attempt.kind) in ANSWERING and attempt.outcome == entry_pb2.ATTEMPT_OUTCOME_OK
     checks.that(not (answered and empty), f"{here}.usage", "is required of a call that answered")
 
 
-def _time(checks: Checks, field: str, time: timestamp_pb2.Timestamp) -> None:
+def check_time(checks: Checks, field: str, time: timestamp_pb2.Timestamp) -> None:
+    """A time that protobuf can say."""
     # Up to the year 9999, as protobuf has it.
     inside = 0 <= time.seconds < 253_402_300_800 and 0 <= time.nanos < 10**9
     checks.that(inside, field, "must be a time from 1970 to 9999")
@@ -302,4 +258,3 @@ def _time(checks: Checks, field: str, time: timestamp_pb2.Timestamp) -> None:
 
 # For the checks of other contracts of this room.
 check_attribution = _attribution
-check_time = _time

@@ -25,6 +25,7 @@ from services.ledger.reading.export import ExportStore
 from services.ledger.reading.follow import Follower, follow_for_ever
 from services.ledger.reading.insights import Insights
 from services.ledger.reading.servicer import ReadingDesk, ReadingServicer
+from services.ledger.repricing import Repricing
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
@@ -38,6 +39,7 @@ from services.ledger.sql.postgres import PostgresDatabase
 from services.ledger.sql.reports import ReportStore
 from services.ledger.sql.sqlite import SqliteDatabase
 from services.ledger.sweep import keep_months_for_ever, sweep_for_ever
+from services.ledger.verify import verify
 from services.ledger.writer import GroupCommit
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
@@ -81,7 +83,8 @@ async def build(
     alone = settings.migrate_at_start or is_embedded(settings.database_url)
     await database.prepare(upgrade if alone else require_newest)
     await database.write(lambda connection: make_months(connection, clock()))
-    journal = Journal(database, CatalogPrices(fleet.book), clock)
+    prices = CatalogPrices(fleet.book)
+    journal = Journal(database, prices, clock)
     await journal.transact(())
     part = outfit.health.part("books")
     part.ok()
@@ -104,6 +107,8 @@ async def build(
         budgets=BudgetStore(database, clock),
         keys=KeyStore(database, clock, pepper=pepper, random_bytes=secrets.token_bytes),
         reports=ReportStore(database),
+        repricing=Repricing(database, prices, writer),
+        verify=lambda: verify(database),
         pages=PageTokens(pepper),
         clock=clock,
     )

@@ -67,6 +67,15 @@ class Want:
     session_model: str = ""
     warm_input_tokens: int = 0
     json_wanted: bool = False
+    cheapest: bool = False
+    allowed_models: tuple[str, ...] = ()
+
+    def allows(self, model: str) -> bool:
+        """True when the caller may use the model; "*" at an end stands for any ending."""
+        return not self.allowed_models or any(
+            model.startswith(name[:-1]) if name.endswith("*") else model == name
+            for name in self.allowed_models
+        )
 
 
 @dataclass(frozen=True, slots=True)

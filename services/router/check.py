@@ -17,6 +17,7 @@ TEXT_BYTES_MAX = 65_536
 DESCRIPTION_BYTES_MAX = 1_024
 EMBEDDING_NUMBERS_MAX = 1_024
 BUDGET_PERCENT_MAX = 1_000
+ALLOWED_MODELS_MAX = 64
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
 
@@ -55,6 +56,11 @@ def _prediction(item: pb.RouteItem) -> list[FieldViolation]:
         *_number("budget_used_percent", item.budget_used_percent, 0, BUDGET_PERCENT_MAX),
         *_number("warm_input_tokens", item.warm_input_tokens, 0, TOKENS_MAX),
     ]
+    if len(item.allowed_models) > ALLOWED_MODELS_MAX:
+        wanted = f"takes {ALLOWED_MODELS_MAX} names, got {len(item.allowed_models)}"
+        found.append(FieldViolation("allowed_models", wanted))
+    for place, model in enumerate(item.allowed_models[:ALLOWED_MODELS_MAX]):
+        found += _text(f"allowed_models[{place}]", model, NAME_BYTES_MAX)
     if len(item.embedding) > EMBEDDING_NUMBERS_MAX:
         wanted = f"takes {EMBEDDING_NUMBERS_MAX} numbers, got {len(item.embedding)}"
         found.append(FieldViolation("embedding", wanted))

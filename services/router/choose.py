@@ -15,7 +15,7 @@ from catalog.fleet import Fleet
 from catalog.models import ModelCard
 from catalog.price import ModelPrice, cost_nanos, hold_nanos, worst_usage
 from catalog.prices import Unpriced
-from catalog.schema import AUTO, Capability
+from catalog.schema import AUTO, Capability, PolicyConfig, RoutingPolicy
 from catalog.usage import Usage
 from services.router.advice import Advice
 from services.router.candidate import Candidate, Decision, Exclusion, Ground, Reason, Want
@@ -90,6 +90,8 @@ def _automatic(
         raise NoCandidate(left_out)
     able.sort(key=_by_cost)
     policy = fleet.config.routing.policy_for(want.feature)
+    if want.cheapest:
+        policy = PolicyConfig(policy=RoutingPolicy.CHEAPEST)
     try:
         picked = pick(able, want, policy, advice, fleet.baseline_model(at))
     except NoneInClass as error:
@@ -228,8 +230,13 @@ def _forbidden(fleet: Fleet, card: ModelCard, want: Want, at: datetime) -> Exclu
     if card.retired(at):
         day = card.retire_time.date().isoformat() if card.retire_time else ""
         return Exclusion(card.name, Ground.RETIRED, f"its provider switched it off on {day}")
-    if want.model != AUTO:
-        return None
+    if not want.allows(card.name):
+        return Exclusion(card.name, Ground.TENANT, "is not among the key's models")
+    return _kept_out(fleet, card, want) if want.model == AUTO else None
+
+
+def _kept_out(fleet: Fleet, card: ModelCard, want: Want) -> Exclusion | None:
+    """Why automatic choice may not take the model, None when it may."""
     if not card.routable:
         detail = "the operator keeps it out of automatic choice"
         return Exclusion(card.name, Ground.NOT_ROUTABLE, detail)

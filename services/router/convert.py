@@ -81,6 +81,8 @@ def want_of(item: pb.RouteItem) -> Want:
         session_model=item.session_model,
         warm_input_tokens=item.warm_input_tokens,
         json_wanted=item.json_wanted,
+        cheapest=item.cheapest,
+        allowed_models=tuple(item.allowed_models),
     )
 
 

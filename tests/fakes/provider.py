@@ -5,7 +5,7 @@ import asyncio
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
-from gateway.providers.port import ProviderAnswer, ProviderDelta, ProviderEnd
+from gateway.providers.port import ProviderAnswer, ProviderDelta, ProviderEnd, ToldTokens
 
 USAGE = chat_pb2.TokenUsage(input_tokens=10, output_tokens=2)
 
@@ -32,7 +32,7 @@ class FakeProvider:
         message = chat_pb2.Message(role=chat_pb2.ROLE_ASSISTANT, content=content)
         choice = chat_pb2.Choice(message=message, finish_reason=chat_pb2.FINISH_REASON_STOP)
         self.answered += 1
-        return ProviderAnswer([choice], usage, False, call.model, "r1", "")
+        return ProviderAnswer([choice], usage, False, call.model, "r1", "", _told(usage))
 
     async def stream(self, call, deadline):
         usage = await self._begin(call)
@@ -42,7 +42,7 @@ class FakeProvider:
             yield ProviderDelta(pb.Delta(content=text))
             await asyncio.sleep(0)
         yield ProviderDelta(pb.Delta(finish_reason=chat_pb2.FINISH_REASON_STOP))
-        yield ProviderEnd(usage, False, call.model, "r1", "")
+        yield ProviderEnd(usage, False, call.model, "r1", "", _told(usage))
 
     async def close(self):
         pass
@@ -56,3 +56,7 @@ class FakeProvider:
         if isinstance(step, Exception):
             raise step
         return step
+
+
+def _told(usage):
+    return usage and ToldTokens(usage.input_tokens, usage.output_tokens)

@@ -14,6 +14,8 @@ from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
 from gateway.auth import Keys
 from gateway.door import Identity
+from gateway.limits.limits import Limits
+from gateway.limits.memory import MemoryLimiter
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
@@ -64,6 +66,8 @@ class House:
         self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
         self.outbox = MemoryOutbox()
+        # Of the rate limits.
+        self.now_us = 0
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(FLEET_FILE + routing))
         settings = SETTINGS.model_copy(update=settings)
@@ -118,6 +122,7 @@ class House:
                 steps=steps,
                 caller=caller,
                 answers=answers,
+                limits=self._limits(fleet, new_id),
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 cached=cached,
@@ -137,11 +142,17 @@ class House:
             compare=say_the_same,
         )
 
-    async def complete(self, text="hello", *, model="auto", seconds=5.0, **options):
+    def _limits(self, fleet, new_id):
+        limiter = MemoryLimiter(lambda: self.now_us)
+        return Limits(fleet.config.limits, limiter, None, new_id=new_id, clock=lambda: 0.0)
+
+    async def complete(
+        self, text="hello", *, model="auto", seconds=5.0, identity=IDENTITY, **options
+    ):
         request = pb.CompleteRequest(
             model=model, prompt=prompt_of(text), options=pb.RequestOptions(**options)
         )
-        return await self.door.complete(request, IDENTITY, "", Deadline.after(seconds))
+        return await self.door.complete(request, identity, "", Deadline.after(seconds))
 
     def stream(self, text="hello", *, model="auto", **options):
         request = pb.StreamCompleteRequest(

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import grpc
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
-from spendgate.ledger.v1 import entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -46,6 +46,8 @@ class FakeServices:
         self.ratio_source = tokenizer_pb.RATIO_SOURCE_UNSPECIFIED
         # How every prompt is to be changed.
         self.edits = None
+        # Whether a budget asks for the cheapest model.
+        self.downgrade = False
 
     async def _note(self, name, item, deadline):
         if deadline.passed:
@@ -129,12 +131,17 @@ class FakeServices:
 
     async def reserve(self, item, deadline):
         await self._note("reserve", item, deadline)
-        return hold_pb2.Hold(
+        hold = hold_pb2.Hold(
             hold_id=item.hold_id,
             held_nanos=5000,
             state=hold_pb2.HOLD_STATE_PENDING,
             tightest=self.tightest,
         )
+        if self.downgrade:
+            if not item.downgraded:
+                raise refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUDGET_DOWNGRADE")
+            hold.notices.add(budget_id="thrift", mode=budget_pb2.BUDGET_MODE_DOWNGRADE)
+        return hold
 
     async def settle(self, item, deadline):
         await self._note("settle", item, deadline)

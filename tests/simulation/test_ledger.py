@@ -8,31 +8,43 @@ import pytest
 
 from services.ledger.rules import books, reserve, settle
 from services.ledger.rules.values import HoldState
-from tests.simulation.memory import Broken
+from tests.simulation.callers import Caller
+from tests.simulation.memory import Broken, Memory
 from tests.simulation.world import World
 
-SEEDS = 200
+SEEDS = 500
+SEEDS_A_TEST = 100
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+@pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
 def test_the_books_keep_their_promises(first: int) -> None:
-    """Nothing over a limit unless marked, one resolution a hold, one answer a command, rows ==
-    balances == rollups; fifty seeds a test."""
-    crashes = repeats = 0
-    for seed in range(first, first + 50):
-        world = World(seed)
+    """Nothing over a limit unless told, one resolution a hold, one answer a command, rows ==
+    balances == rollups; a hundred seeds a test."""
+    crashes = repeats = fenced = 0
+    for seed in range(first, first + SEEDS_A_TEST):
+        world = World(seed, Caller)
         try:
             world.run()
         except Broken as broken:
             raise AssertionError(f"seed {seed}: {broken}") from broken
         crashes += world.crashes
         repeats += world.repeats
-    assert crashes > 50
-    assert repeats > 50
+        fenced += world.fenced
+    assert crashes > SEEDS_A_TEST
+    assert repeats > SEEDS_A_TEST
+    assert fenced > SEEDS_A_TEST
 
 
-def _no_limit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reserve, "_check_limits", lambda *_: None)
+def _no_check(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reserve._Claim, "breaks", property(lambda _: False))
+
+
+def _no_fence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Memory, "fence", lambda *_: None)
+
+
+def _nobody_is_told(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(books.Books, "tell", lambda *_: None)
 
 
 def _no_expiry(patch: pytest.MonkeyPatch) -> None:
@@ -74,7 +86,7 @@ def _refusals_leave_something_behind(patch: pytest.MonkeyPatch) -> None:
 
     def leaky(kept: Any, budget: Any, key: Any) -> int:
         left: int = original(kept, budget, key)
-        kept._move(key, reserved_nanos=1)
+        kept._move(key, reserved_amount=1)
         return left
 
     patch.setattr(books.Books, "left", leaky)
@@ -90,10 +102,12 @@ def _half_of_the_budgets_are_charged(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
-        (_no_limit, "over its limit"),
+        (_no_check, "over its limit"),
+        (_no_fence, "over its limit|add up|twice|below 0|another answer"),
+        (_nobody_is_told, "over its limit"),
         (_no_expiry, "outlived its time"),
         (_lapsed_money_comes_back_twice, "below 0|add up"),
-        (_settle_twice, "resolved twice"),
+        (_settle_twice, "resolved twice|below 0"),
         (_reserves_are_forgotten, "resolved twice|another answer"),
         (_refusals_leave_something_behind, "add up|over its limit"),
         (_half_of_the_budgets_are_charged, "add up"),
@@ -106,4 +120,4 @@ def test_planted_faults_are_found(
     plant(monkeypatch)
     with pytest.raises(Broken, match=finding):
         for seed in range(50):
-            World(seed).run()
+            World(seed, Caller).run()

@@ -7,9 +7,12 @@ from sqlalchemy import Connection, desc, func, select
 
 from services.ledger.insight.alert import Standing
 from services.ledger.insight.anomaly import Hour, Parts
-from services.ledger.rules.values import BudgetWindow
-from services.ledger.rules.windows import window_at
+from services.ledger.rules.scopes import values_of
+from services.ledger.rules.values import Budget, BudgetUnit
+from services.ledger.rules.windows import Span, span_of, starts_of
 from services.ledger.sql import schema
+from services.ledger.sql.budgets import standing_of
+from services.ledger.sql.rows import from_budget_row
 
 _rollup = schema.rollup_hour
 
@@ -78,38 +81,38 @@ def hour_with_past(conn: Connection, tenant: str, hour_us: int, past: Sequence[i
 
 
 def standings(conn: Connection, now_us: int, tenants: Iterable[str] | None) -> list[Standing]:
-    """Where living budgets of money stand in their windows; None for all tenants."""
-    budget, balance = schema.budget, schema.balance
-    query = select(budget).where(budget.c.delete_us.is_(None))
-    if tenants is not None:
-        query = query.where(budget.c.tenant.in_(sorted(tenants)))
-    rows = conn.execute(query).mappings().all()
-    spans = {row["number"]: window_at(BudgetWindow(row["window_kind"]), now_us) for row in rows}
-    settled: dict[tuple[int, int], int] = {}
-    if spans:
-        settled = {
-            (number, start): nanos
-            for number, start, nanos in conn.execute(
-                select(
-                    balance.c.budget_number, balance.c.window_start_us, balance.c.settled_nanos
-                ).where(
-                    balance.c.budget_number.in_(sorted(spans)),
-                    balance.c.window_start_us.in_(sorted({s.start_us for s in spans.values()})),
-                )
-            )
-        }
-    return [_standing(row, spans[row["number"]], settled) for row in rows]
-
-
-def _standing(row: Any, span: Any, settled: dict[tuple[int, int], int]) -> Standing:
-    return Standing(
-        tenant=row["tenant"],
-        budget_id=row["budget_id"],
-        number=row["number"],
-        limit_nanos=row["limit_nanos"],
-        settled_nanos=settled.get((row["number"], span.start_us), 0),
-        span=span,
+    """Where living budgets of money stand in their windows, value by value of those with a limit
+    for each; None for all tenants."""
+    table = schema.budget
+    query = select(table).where(
+        table.c.delete_us.is_(None), table.c.unit == int(BudgetUnit.NANO_USD)
     )
+    if tenants is not None:
+        query = query.where(table.c.tenant.in_(sorted(tenants)))
+    budgets = [from_budget_row(row) for row in conn.execute(query).mappings()]
+    found = standing_of(conn, {each.number: starts_of(each, now_us) for each in budgets})
+    return [
+        Standing(
+            tenant=each.scope.tenant,
+            budget_id=each.budget_id,
+            number=each.number,
+            limit_nanos=each.limit_amount,
+            settled_nanos=balance.settled_amount,
+            span=_span(each, now_us),
+            subject=", ".join(f"{n} {v}" for n, v in values_of(each.scope, subject)),
+            rolling=bool(each.rolling_us),
+        )
+        for each in budgets
+        for subject, balance in found.get(each.number, {}).items()
+    ]
+
+
+def _span(budget: Budget, now_us: int) -> Span:
+    """The window that marks are told once in; for a rolling one, a time of its length."""
+    if not budget.rolling_us:
+        return span_of(budget, now_us)
+    start = now_us - now_us % budget.rolling_us
+    return Span(start, start + budget.rolling_us)
 
 
 def _here(tenant: str, start_us: int, end_us: int) -> tuple[Any, ...]:

@@ -43,7 +43,8 @@ class Raised:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a budget of money stands in its window. `subject` names one of the values that it has
-    a limit for each of; "" of a budget with one limit."""
+    a limit for each of; "" of a budget with one limit. A `rolling` window never starts anew:
+    `span` only says once in which time its marks are told."""
 
     tenant: str
     budget_id: str
@@ -52,6 +53,7 @@ class Standing:
     settled_nanos: int
     span: Span
     subject: str = ""
+    rolling: bool = False
 
     @property
     def name(self) -> str:
@@ -145,7 +147,7 @@ def budget_marks(standing: Standing, percents: Sequence[int], now_us: int) -> It
         mark = standing.limit_nanos * percent // PERCENT
         if standing.settled_nanos < mark or standing.settled_nanos == 0:
             continue
-        until = _until(standing.span)
+        until = _until(standing)
         yield Raised(
             standing.tenant,
             AlertKind.BUDGET_USED,
@@ -170,7 +172,7 @@ def budget_forecast(standing: Standing, projected_nanos: int, now_us: int) -> It
         standing.event_key("forecast"),
         f"Budget {standing.name} will not last",
         f"{usd_text(standing.settled_nanos)} of {usd_text(standing.limit_nanos)} USD are spent;"
-        f" at this pace it will be {usd_text(projected_nanos)} USD{_until(standing.span)}",
+        f" at this pace it will be {usd_text(projected_nanos)} USD{_until(standing)}",
         projected_nanos,
         standing.limit_nanos,
         now_us,
@@ -178,7 +180,8 @@ def budget_forecast(standing: Standing, projected_nanos: int, now_us: int) -> It
     )
 
 
-def _until(span: Span) -> str:
-    return (
-        f"; it starts anew at {to_datetime(span.end_us):%Y-%m-%d %H:%M} UTC" if span.end_us else ""
-    )
+def _until(standing: Standing) -> str:
+    end_us = standing.span.end_us
+    if end_us is None or standing.rolling:
+        return ""
+    return f"; it starts anew at {to_datetime(end_us):%Y-%m-%d %H:%M} UTC"

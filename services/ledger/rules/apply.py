@@ -6,12 +6,14 @@ from services.ledger.rules.books import Books
 from services.ledger.rules.commands import (
     Answer,
     Command,
+    Correct,
     ImportUsage,
     Record,
     Release,
     Reserve,
     Settle,
 )
+from services.ledger.rules.correct import correct
 from services.ledger.rules.import_usage import import_usage
 from services.ledger.rules.record import record
 from services.ledger.rules.refusals import Refusal
@@ -37,6 +39,8 @@ def apply(books: Books, command: Command) -> Answer:
             return release(books, command)
         case Record():
             return record(books, command)
+        case Correct():
+            return correct(books, command)
         case ImportUsage():
             return import_usage(books, command)
 

@@ -1,42 +1,70 @@
-"""The four commands that move money, and their answers.
+"""The commands that move money, and their answers.
 
 `request_hash` stands for all that a command means: equal hashes are the same command again.
 """
 
 from dataclasses import dataclass
 
-from services.ledger.rules.values import Attempt, Attribution, Entry, HoldState, Left, Tokens
+from services.ledger.rules.scopes import Called
+from services.ledger.rules.values import (
+    Attempt,
+    Attribution,
+    Entry,
+    HoldState,
+    Left,
+    Notice,
+    Tokens,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """The most that calling a model can take."""
+
+    model: str
+    tokens: Tokens
+    provider: str = ""
+
+    @property
+    def called(self) -> Called:
+        """What would be called."""
+        return self.model, self.provider
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Set money aside for the dearest of `worst_cases` (model, most tokens), or for all."""
+    """Set aside what the dearest of `worst_cases` can take or, with `hold_all`, all together.
+
+    `downgraded`: the cheapest model was chosen already."""
 
     hold_id: str
     request_id: str
     attribution: Attribution
-    worst_cases: tuple[tuple[str, Tokens], ...]
+    worst_cases: tuple[WorstCase, ...]
     hold_us: int
     request_hash: str
+    downgraded: bool = False
     hold_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Charge what the request used."""
+    """Charge what the request used. `tenant` "": whoever's hold it is."""
 
     hold_id: str
     attempts: tuple[Attempt, ...]
     request_hash: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give the whole hold back; `attempts` used nothing."""
+    """Give the whole hold back; `attempts` used nothing. `tenant` as in Settle."""
 
     hold_id: str
     attempts: tuple[Attempt, ...]
     request_hash: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +75,14 @@ class Record:
     attribution: Attribution
     attempt: Attempt
     request_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correct:
+    """Book the difference to what a row costs at the prices known now."""
+
+    tenant: str
+    entry_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +97,7 @@ class ImportUsage:
     request_hash: str
 
 
-Command = Reserve | Settle | Release | Record | ImportUsage
+Command = Reserve | Settle | Release | Record | Correct | ImportUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +109,7 @@ class HoldAnswer:
     state: HoldState
     expire_us: int
     tightest: Left | None
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +121,16 @@ class Settlement:
     hold: HoldAnswer
 
 
-Answer = HoldAnswer | Settlement | Entry
+@dataclass(frozen=True, slots=True)
+class Repriced:
+    """What a row is booked with, corrections included, and what it costs now."""
+
+    entry_id: str
+    model: str
+    old_nanos: int
+    new_nanos: int
+    old_version: str
+    new_version: str
+
+
+Answer = HoldAnswer | Settlement | Entry | Repriced

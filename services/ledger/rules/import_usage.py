@@ -1,10 +1,12 @@
 """Import: books usage that went around the gateway, as of when it happened."""
 
+from services.ledger.rules.applying import called_by
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import ImportUsage
+from services.ledger.rules.kinds import STANDING
 from services.ledger.rules.pricing import bills
 from services.ledger.rules.refusals import IdReused
-from services.ledger.rules.values import RECORD_OWNER, Entry, Line
+from services.ledger.rules.values import NO_TOKENS, RECORD_OWNER, Entry
 
 
 def import_usage(books: Books, command: ImportUsage) -> Entry:
@@ -22,11 +24,10 @@ def import_usage(books: Books, command: ImportUsage) -> Entry:
         return known
     (priced,) = bills(books.prices, [attempt], command.event_us, "attempt")
     owner_id = RECORD_OWNER + attempt.entry_id
-    charged = command.charges_budgets and priced.cost_nanos
-    lines = [Line(owner_id, key, 0) for _, key in books.applying(who)] if charged else []
-    books.check_range(priced.cost_nanos, [line.key for line in lines], "attempt")
-    books.charge(lines, priced.cost_nanos)
-    books.add_lines(lines)
+    used = priced.cost_nanos or attempt.usage != NO_TOKENS
+    charged = command.charges_budgets and used
+    applying = books.applying(who, called_by([attempt])) if charged else ()
+    lines = [each.line(owner_id, 0) for each in applying]
     entry = Entry(
         owner_id=owner_id,
         request_id=command.request_id,
@@ -39,8 +40,13 @@ def import_usage(books: Books, command: ImportUsage) -> Entry:
         late=False,
         overage_nanos=0,
         book_us=command.event_us,
-        counts_request=books.count(who.tenant, command.request_id),
+        counts_request=attempt.kind in STANDING
+        and not books.counted(who.tenant, command.request_id),
+        price_us=command.event_us,
         record_hash=command.request_hash,
     )
+    books.check_range(lines, [entry], "attempt")
+    books.charge(lines, [entry])
+    books.add_lines(lines)
     books.book(entry)
     return entry

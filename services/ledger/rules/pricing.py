@@ -1,15 +1,15 @@
 """What an attempt cost, what it saved, and the most a request can cost."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from catalog.price import ModelPrice, cost_nanos, hold_nanos
 from catalog.prices import PriceBook, UnknownModel, Unpriced
 from catalog.usage import ImpossibleUsage, Usage
+from services.ledger.rules.kinds import EXTRA_CAUSE
 from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
 from services.ledger.rules.values import (
-    NANOS_MAX,
     NO_TOKENS,
     Attempt,
     Saving,
@@ -67,21 +67,29 @@ def bills(
     """
     paths = [field.format(place) for place in range(len(attempts))]
     usages = [_usages(*each) for each in zip(attempts, paths, strict=True)]
+    for attempt, path in zip(attempts, paths, strict=True):
+        if wrong := told_wrong(attempt):
+            raise UsageImpossible(f"{path}.{wrong}")
     return [
         _bill(prices, attempt, used, at_us, path)
         for attempt, used, path in zip(attempts, usages, paths, strict=True)
     ]
 
 
-def worst_case(
-    prices: Prices, cases: Iterable[tuple[str, Tokens]], at_us: int, *, together: bool = False
-) -> int:
-    """The dearest of the cases or, where all may be called, their sum; each rounded up.
+def worst_case(prices: Prices, model: str, tokens: Tokens, at_us: int) -> int:
+    """The most that calling a model can cost, rounded up. Raises ModelUnpriced."""
+    return hold_nanos(prices.price(model, at_us), Usage(*tokens))
 
-    Raises: ModelUnpriced when one has no price.
-    """
-    each = [hold_nanos(prices.price(model, at_us), Usage(*tokens)) for model, tokens in cases]
-    return min(sum(each), NANOS_MAX) if together else max(each)
+
+def told_wrong(attempt: Attempt) -> str | None:
+    """The field of a total that the buckets do not add up to, if there is one."""
+    usage = attempt.usage
+    written = usage.output_tokens + usage.reasoning_tokens + usage.audio_output_tokens
+    if attempt.told_input_tokens and attempt.told_input_tokens != sum(usage) - written:
+        return "told_input_tokens"
+    if attempt.told_output_tokens and attempt.told_output_tokens != written:
+        return "told_output_tokens"
+    return None
 
 
 def impossible_bucket(tokens: Tokens) -> str | None:
@@ -113,6 +121,10 @@ def _bill(prices: Prices, attempt: Attempt, usages: Sequence[Usage], at_us: int,
     _check_range(cost, path)
     saved: dict[SavingCause, int] = {}
     before = cost
+    extra = EXTRA_CAUSE.get(attempt.kind)
+    if extra is not None and not attempt.counterfactuals and cost:
+        # Without Spendgate it would not have been done at all.
+        return Bill(cost, (Saving(extra, -cost),), 0, version)
     for step, usage in zip(attempt.counterfactuals, usages[1:], strict=True):
         step_cost = cost_nanos(prices.price(step.model, at_us), usage)
         _check_range(step_cost, path)

@@ -1,10 +1,12 @@
 """Record: books what had no hold, such as a cache hit."""
 
+from services.ledger.rules.applying import called_by
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import Record
+from services.ledger.rules.kinds import STANDING
 from services.ledger.rules.pricing import bills
 from services.ledger.rules.refusals import IdReused
-from services.ledger.rules.values import RECORD_OWNER, Entry, Line
+from services.ledger.rules.values import NO_TOKENS, RECORD_OWNER, Entry
 
 
 def record(books: Books, command: Record) -> Entry:
@@ -21,12 +23,10 @@ def record(books: Books, command: Record) -> Entry:
         return known
     (priced,) = bills(books.prices, [attempt], books.now_us, "attempt")
     owner_id = RECORD_OWNER + attempt.entry_id
-    # What cost nothing moves no balance and needs no lines.
-    applying = books.applying(who) if priced.cost_nanos else []
-    lines = [Line(owner_id, key, 0) for _, key in applying]
-    books.check_range(priced.cost_nanos, [line.key for line in lines], "attempt")
-    books.charge(lines, priced.cost_nanos)
-    books.add_lines(lines)
+    # What used nothing moves no balance and needs no lines.
+    used = priced.cost_nanos or attempt.usage != NO_TOKENS
+    applying = books.applying(who, called_by([attempt])) if used else ()
+    lines = [each.line(owner_id, 0) for each in applying]
     entry = Entry(
         owner_id=owner_id,
         request_id=command.request_id,
@@ -39,8 +39,13 @@ def record(books: Books, command: Record) -> Entry:
         late=False,
         overage_nanos=0,
         book_us=books.now_us,
-        counts_request=books.count(who.tenant, command.request_id),
+        counts_request=attempt.kind in STANDING
+        and not books.counted(who.tenant, command.request_id),
+        price_us=books.now_us,
         record_hash=command.request_hash,
     )
+    books.check_range(lines, [entry], "attempt")
+    books.charge(lines, [entry])
+    books.add_lines(lines)
     books.book(entry)
     return entry

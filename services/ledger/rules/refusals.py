@@ -1,6 +1,6 @@
 """Why the ledger says no. Each carries the numbers its status needs."""
 
-from services.ledger.rules.values import HoldState
+from services.ledger.rules.values import BudgetUnit, HoldState, Notice
 
 
 class Refusal(Exception):
@@ -58,23 +58,27 @@ class ModelUnpriced(Refusal):
 
 
 class BudgetExceeded(Refusal):
-    """A budget would be broken. Amounts in nano-USD; `reset_us` None for a lifetime."""
+    """A budget would be broken. `notice` says which, by how much, until when."""
 
-    def __init__(
-        self,
-        budget_id: str,
-        *,
-        limit_nanos: int,
-        left_nanos: int,
-        needed_nanos: int,
-        reset_us: int | None,
-    ) -> None:
-        super().__init__(budget_id)
-        self.budget_id = budget_id
-        self.limit_nanos = limit_nanos
-        self.left_nanos = left_nanos
-        self.needed_nanos = needed_nanos
-        self.reset_us = reset_us
+    def __init__(self, notice: Notice) -> None:
+        super().__init__(notice.budget_id)
+        self.notice = notice
+
+
+class BudgetDowngrade(Refusal):
+    """A budget would be broken that wants the cheapest model then. `notice` as above."""
+
+    def __init__(self, notice: Notice) -> None:
+        super().__init__(notice.budget_id)
+        self.notice = notice
+
+
+class EntryUnknown(Refusal):
+    """No such row, or one that cannot be priced again."""
+
+    def __init__(self, entry_id: str) -> None:
+        super().__init__(entry_id)
+        self.entry_id = entry_id
 
 
 class BudgetUnknown(Refusal):
@@ -83,6 +87,15 @@ class BudgetUnknown(Refusal):
     def __init__(self, budget_id: str) -> None:
         super().__init__(budget_id)
         self.budget_id = budget_id
+
+
+class BudgetUnitOther(Refusal):
+    """The budget counts something else than the change is about."""
+
+    def __init__(self, budget_id: str, unit: BudgetUnit) -> None:
+        super().__init__(budget_id)
+        self.budget_id = budget_id
+        self.unit = unit
 
 
 class KeyInvalid(Refusal):

@@ -4,7 +4,12 @@ from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Release
 from services.ledger.rules.pricing import bills
 from services.ledger.rules.refusals import IdReused
-from services.ledger.rules.resolving import book_attempts, resolvable, resolved_answer
+from services.ledger.rules.resolving import (
+    make_entries,
+    named_hold,
+    resolvable,
+    resolved_answer,
+)
 from services.ledger.rules.values import HoldState
 
 
@@ -14,7 +19,7 @@ def release(books: Books, command: Release) -> HoldAnswer:
     A hold that has lapsed gave its money back then; releasing it only ends it.
     Raises: IdReused, HoldUnknown, HoldResolved.
     """
-    known = books.hold(command.hold_id)
+    known = named_hold(books, command)
     if known is not None and known.state is HoldState.RELEASED:
         if known.resolve_hash != command.request_hash:
             raise IdReused(command.hold_id)
@@ -23,5 +28,6 @@ def release(books: Books, command: Release) -> HoldAnswer:
     priced = bills(books.prices, command.attempts, hold.create_us)
     if hold.state is HoldState.PENDING:
         books.give_back(hold)
-    book_attempts(books, hold, command.attempts, priced)
+    for entry in make_entries(books, hold, command.attempts, priced):
+        books.book(entry)
     return resolved_answer(books.resolve(hold, HoldState.RELEASED, command.request_hash))

@@ -1,70 +1,158 @@
-"""Reserve: money is set aside on every budget that applies, or on none."""
+"""Reserve: what a call can take is set aside on every budget that applies, or on none."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.ledger.rules.applying import Applying, tokens_counted
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Reserve
 from services.ledger.rules.pricing import worst_case
-from services.ledger.rules.refusals import BudgetExceeded, IdReused, ModelUnpriced
-from services.ledger.rules.values import BalanceKey, Budget, Hold, HoldState, Line
-from services.ledger.rules.windows import window_at
+from services.ledger.rules.refusals import (
+    BudgetDowngrade,
+    BudgetExceeded,
+    IdReused,
+    ModelUnpriced,
+)
+from services.ledger.rules.scopes import values_of
+from services.ledger.rules.values import (
+    NANOS_MAX,
+    BudgetMode,
+    BudgetUnit,
+    EventKind,
+    Hold,
+    HoldState,
+    Notice,
+)
+from services.ledger.rules.windows import span_of
+
+_EVENT_OF = {
+    BudgetMode.SOFT: EventKind.SOFT,
+    BudgetMode.DOWNGRADE: EventKind.DOWNGRADED,
+    BudgetMode.SHADOW: EventKind.SHADOW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a call can take of one budget, and what is left there."""
+
+    of: Applying
+    needed: int
+    left: int
+
+    @property
+    def breaks(self) -> bool:
+        """What takes nothing breaks no limit, not even one that is overspent."""
+        return self.needed > 0 and self.left < self.needed
 
 
 def reserve(books: Books, command: Reserve) -> HoldAnswer:
     """The new hold, or the first answer of an equal command.
 
-    Raises: IdReused, ModelUnpriced (only when a budget applies), BudgetExceeded.
+    Raises: IdReused, ModelUnpriced (only when a budget of money applies), BudgetExceeded,
+    BudgetDowngrade.
     """
     known = books.hold(command.hold_id)
     if known is not None:
         if known.reserve_hash != command.request_hash:
             raise IdReused(command.hold_id)
         return _answer(known)
-    applying = books.applying(command.attribution)
-    try:
-        held = worst_case(
-            books.prices, command.worst_cases, books.now_us, together=command.hold_all
-        )
-    except ModelUnpriced:
-        if applying:
-            raise
-        held = 0  # Nobody's money is set aside, so nobody needs to know how much.
-    _check_limits(books, applying, held)
+    applying = books.applying(command.attribution, (c.called for c in command.worst_cases))
+    costs = _costs(books, command, applying)
+    claims = [
+        _Claim(each, _needed(each, command, costs), books.left(each.budget, each.key))
+        for each in applying
+    ]
+    notices = _check_limits(books, claims, downgraded=command.downgraded)
     hold = Hold(
         hold_id=command.hold_id,
         request_id=command.request_id,
         attribution=command.attribution,
-        held_nanos=held,
+        held_nanos=_together(command, costs),
         state=HoldState.PENDING,
         create_us=books.now_us,
         expire_us=books.now_us + command.hold_us,
         reserve_hash=command.request_hash,
-        lines=tuple(Line(command.hold_id, key, held) for _, key in applying),
+        notices=tuple(notices),
+        lines=tuple(claim.of.line(command.hold_id, claim.needed) for claim in claims),
     )
+    for claim, line in zip(claims, hold.lines, strict=True):
+        if claim.breaks:
+            books.tell(_EVENT_OF[claim.of.budget.mode], line, claim.needed, hold)
     return _answer(books.open_hold(hold))
 
 
-def _check_limits(books: Books, applying: list[tuple[Budget, BalanceKey]], needed: int) -> None:
-    """Refuses for the budget with the least left of those that would break."""
-    if not needed:
-        return  # What costs nothing breaks no limit, not even one that is overspent.
-    broken = []
-    for budget, key in applying:
-        left = books.left(budget, key)
-        if left < needed:
-            broken.append((left, budget.budget_id, budget))
-    if not broken:
-        return
-    left, _, budget = min(broken, key=lambda row: row[:2])
-    raise BudgetExceeded(
-        budget.budget_id,
-        limit_nanos=budget.limit_nanos,
-        left_nanos=left,
-        needed_nanos=needed,
-        reset_us=window_at(budget.window, books.now_us).end_us,
+def _costs(books: Books, command: Reserve, applying: Sequence[Applying]) -> list[int]:
+    """The most that each worst case can cost; all 0 when nobody needs to know: a price is unknown
+    and no budget of money applies."""
+    try:
+        return [
+            worst_case(books.prices, case.model, case.tokens, books.now_us)
+            for case in command.worst_cases
+        ]
+    except ModelUnpriced:
+        if any(each.budget.unit is BudgetUnit.NANO_USD for each in applying):
+            raise
+        return [0]
+
+
+def _together(command: Reserve, amounts: Sequence[int]) -> int:
+    """What is held of the worst cases: the most, or the sum where all may be called."""
+    return min(sum(amounts), NANOS_MAX) if command.hold_all else max(amounts)
+
+
+def _needed(each: Applying, command: Reserve, costs: Sequence[int]) -> int:
+    """The most that the call can take of a budget: only what is called there counts."""
+    if each.budget.unit is BudgetUnit.REQUESTS:
+        return 1
+    taken = [
+        place
+        for place, case in enumerate(command.worst_cases)
+        if each.model in ("", case.model) and each.provider in ("", case.provider)
+    ]
+    if each.budget.unit is BudgetUnit.TOKENS:
+        tokens = [tokens_counted(command.worst_cases[place].tokens) for place in taken]
+        return _together(command, tokens)
+    return _together(command, [costs[place] for place in taken])
+
+
+def _check_limits(books: Books, claims: Sequence[_Claim], *, downgraded: bool) -> list[Notice]:
+    """Refuses for the budget with the least left of those that would break and refuse; else what
+    the answer must say of those that let it go on."""
+    broken = sorted(
+        (claim for claim in claims if claim.breaks),
+        key=lambda claim: (claim.left, claim.of.budget.budget_id),
+    )
+    for claim in broken:
+        if claim.of.budget.refuses:
+            raise BudgetExceeded(_notice(books, claim))
+    for claim in broken:
+        if claim.of.budget.mode is BudgetMode.DOWNGRADE and not downgraded:
+            raise BudgetDowngrade(_notice(books, claim))
+    return [_notice(books, claim) for claim in broken]
+
+
+def _notice(books: Books, claim: _Claim) -> Notice:
+    budget = claim.of.budget
+    return Notice(
+        budget_id=budget.budget_id,
+        mode=budget.mode,
+        unit=budget.unit,
+        limit_amount=budget.limit_amount,
+        left_amount=claim.left,
+        needed_amount=claim.needed,
+        reset_us=span_of(budget, books.now_us).end_us,
+        each=values_of(budget.scope, claim.of.key.subject),
     )
 
 
 def _answer(hold: Hold) -> HoldAnswer:
     """The first answer, also when the hold has moved on since."""
     return HoldAnswer(
-        hold.hold_id, hold.held_nanos, HoldState.PENDING, hold.expire_us, hold.reserve_left
+        hold.hold_id,
+        hold.held_nanos,
+        HoldState.PENDING,
+        hold.expire_us,
+        hold.reserve_left,
+        hold.notices,
     )

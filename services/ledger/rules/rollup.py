@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from services.ledger.rules.values import AttemptOutcome, Entry, EntryKind, SavingCause
+from services.ledger.rules.kinds import CALLS, HITS
+from services.ledger.rules.values import AttemptOutcome, Entry, SavingCause
 from services.ledger.rules.windows import hour_start
-
-HITS = frozenset({EntryKind.CACHE_HIT, EntryKind.SHARED_CALL})
 
 
 class RollupKey(NamedTuple):
@@ -51,7 +50,7 @@ class Sums:
             self.hit_count += attempt.kind in HITS
             self.error_count += attempt.outcome is not AttemptOutcome.OK
             self.latency_ms += attempt.latency_ms
-        self.attempt_count += attempt.kind is EntryKind.CALL
+        self.attempt_count += attempt.kind in CALLS
         self.input_tokens += (
             usage.input_tokens
             + usage.cached_input_tokens

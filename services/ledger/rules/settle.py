@@ -1,12 +1,20 @@
 """Settle: what was used is charged, the rest of the hold returns."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import Settle, Settlement
 from services.ledger.rules.pricing import bills
 from services.ledger.rules.refusals import IdReused
-from services.ledger.rules.resolving import book_attempts, resolvable, resolved_answer
+from services.ledger.rules.resolving import (
+    further_lines,
+    make_entries,
+    named_hold,
+    resolvable,
+    resolved_answer,
+    tell_beyond,
+)
 from services.ledger.rules.values import Entry, Hold, HoldState
 
 
@@ -18,20 +26,26 @@ def settle(books: Books, command: Settle) -> Settlement:
     that what was held covers what is owed.
     Raises: IdReused, HoldUnknown, HoldResolved, UsageImpossible, ModelUnpriced.
     """
-    known = books.hold(command.hold_id)
+    known = named_hold(books, command)
     if known is not None and known.state is HoldState.SETTLED:
         if known.resolve_hash != command.request_hash:
             raise IdReused(command.hold_id)
         return _settlement(known, books.entries_of(known.hold_id))
     hold = resolvable(books, command, HoldState.RELEASED)
     priced = bills(books.prices, command.attempts, hold.create_us)
-    charged = sum(each.cost_nanos for each in priced)
-    books.check_range(charged, [line.key for line in hold.lines], "attempts")
+    entries = make_entries(books, hold, command.attempts, priced)
+    further = further_lines(books, hold, command.attempts)
+    lines = (*hold.lines, *further)
+    books.check_range(lines, entries, "attempts")
     if hold.state is HoldState.PENDING:
         books.give_back(hold)
-    books.charge(hold.lines, charged)
-    entries = book_attempts(books, hold, command.attempts, priced)
-    return _settlement(books.resolve(hold, HoldState.SETTLED, command.request_hash), entries)
+    books.add_lines(further)
+    books.charge(lines, entries)
+    for entry in entries:
+        books.book(entry)
+    tell_beyond(books, hold, lines, entries)
+    done = books.resolve(replace(hold, lines=lines), HoldState.SETTLED, command.request_hash)
+    return _settlement(done, entries)
 
 
 def _settlement(hold: Hold, entries: Sequence[Entry]) -> Settlement:

@@ -19,6 +19,13 @@ class EntryKind(IntEnum):
     CACHE_HIT = 2
     SHARED_CALL = 3
     SHADOW = 4
+    RETRY = 5
+    FALLBACK = 6
+    HEDGE = 7
+    SUMMARY = 8
+    EMBEDDING = 9
+    BATCH_ITEM = 10
+    CORRECTION = 11
 
 
 class AttemptOutcome(IntEnum):
@@ -62,6 +69,37 @@ class BudgetWindow(IntEnum):
     DAY = 3
     WEEK = 4
     MONTH = 5
+    ROLLING = 6
+
+
+class BudgetUnit(IntEnum):
+    """What a budget counts."""
+
+    NANO_USD = 1
+    TOKENS = 2
+    REQUESTS = 3
+
+
+class BudgetMode(IntEnum):
+    """What happens to a request that would break a budget."""
+
+    HARD = 1
+    SOFT = 2
+    DOWNGRADE = 3
+    SHADOW = 4
+
+
+class EventKind(IntEnum):
+    """What happened to a budget that somebody should know of."""
+
+    # A hard limit did not refuse this: the charge went beyond what was held for it.
+    OVERAGE = 1
+    # A charge came after its hold had lapsed.
+    LATE = 2
+    # The limit was broken and the request went on, by the budget's mode.
+    SOFT = 3
+    DOWNGRADED = 4
+    SHADOW = 5
 
 
 class KeyRole(IntEnum):
@@ -144,6 +182,9 @@ class Attempt:
     first_token_ms: int
     error_reason: str
     trace_id: str
+    # What the provider told in all; the buckets add up to it. 0: not told.
+    told_input_tokens: int = 0
+    told_output_tokens: int = 0
     facts: PromptFacts = NO_FACTS
 
 
@@ -176,83 +217,140 @@ class Entry:
     book_us: int
     # True on the one row that stands for the request in counts of requests.
     counts_request: bool
+    # The moment whose prices it was booked at.
+    price_us: int = 0
     # Of the Record that booked it; "" when a hold was settled or released.
     record_hash: str = ""
+    # Of a correction: the row whose numbers it changes.
+    corrects_id: str = ""
 
 
 RECORD_OWNER = "record/"
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """A limit on what a scope may spend in a window.
+class Scope:
+    """The calls that a budget counts: those equal to every field that is set. "" means any.
 
-    `number` is the books' own name for it: an id can be used again after a deletion.
+    `each` are the dimensions (scopes.py) that have a limit for each of their values.
+    """
+
+    tenant: str
+    project: str = ""
+    user: str = ""
+    key_id: str = ""
+    feature: str = ""
+    model: str = ""
+    provider: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    each: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit on what a scope may use in a window.
+
+    `number` is the books' own name for it: an id can be used again after a deletion. Amounts are
+    in its unit: nano-USD, tokens or requests. `time_zone` is an IANA name, "" for UTC;
+    `rolling_us` is 0 but for a rolling window.
     """
 
     number: int
-    tenant: str
     budget_id: str
-    project: str
-    user: str
-    key_id: str
-    feature: str
+    scope: Scope
     window: BudgetWindow
-    limit_nanos: int
+    limit_amount: int
     create_us: int
+    unit: BudgetUnit = BudgetUnit.NANO_USD
+    mode: BudgetMode = BudgetMode.HARD
+    time_zone: str = ""
+    rolling_us: int = 0
     deleted: bool = False
 
-    def applies_to(self, who: Attribution) -> bool:
-        """True when every field that the scope sets is equal."""
-        return (
-            self.tenant == who.tenant
-            and self.project in ("", who.project)
-            and self.user in ("", who.user)
-            and self.key_id in ("", who.key_id)
-            and self.feature in ("", who.feature)
-        )
+    @property
+    def refuses(self) -> bool:
+        """True when nothing may go beyond its limit."""
+        return self.mode is BudgetMode.HARD
 
 
 class BalanceKey(NamedTuple):
-    """One budget in one of its windows. A lifetime starts at 0."""
+    """One budget, for one value of what it has a limit for each of ("" for none), in one of its
+    windows. A lifetime starts at 0."""
 
     budget_number: int
     window_start_us: int
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
     """What a budget's window has spent and set aside. `revision` counts its changes."""
 
-    settled_nanos: int = 0
-    reserved_nanos: int = 0
+    settled_amount: int = 0
+    reserved_amount: int = 0
     revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """That an owner (a hold or a record) counts against a budget's window."""
+    """That an owner (a hold or a record) counts against a budget's window.
+
+    Only rows of `model` and `provider` count ("": any), in `unit`.
+    """
 
     owner_id: str
     key: BalanceKey
-    held_nanos: int
+    held_amount: int
+    unit: BudgetUnit = BudgetUnit.NANO_USD
+    model: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a budget; negative after an overage."""
+    """What is left of a budget, in its unit; negative after an overage."""
 
     budget_id: str
-    left_nanos: int
-    limit_nanos: int
+    left_amount: int
+    limit_amount: int
+    unit: BudgetUnit = BudgetUnit.NANO_USD
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """That a request breaks a budget which lets it go on. `reset_us` None for a lifetime."""
+
+    budget_id: str
+    mode: BudgetMode
+    unit: BudgetUnit
+    limit_amount: int
+    left_amount: int
+    needed_amount: int
+    reset_us: int | None
+    each: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetEvent:
+    """What happened to a budget that somebody should know of; told once. `amount` is in the
+    budget's unit: how far a charge went beyond, or what was needed."""
+
+    kind: EventKind
+    tenant: str
+    budget_id: str
+    key: BalanceKey
+    amount: int
+    limit_amount: int
+    request_id: str
+    event_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Money set aside for a request, and how that ended.
 
-    `reserve_left` and `resolve_left` keep the first answers to the commands whose hashes stand
-    beside them, so that a repeat gets the same words.
+    `reserve_left`, `notices` and `resolve_left` keep the first answers to the commands whose
+    hashes stand beside them, so that a repeat gets the same words.
     """
 
     hold_id: str
@@ -264,6 +362,7 @@ class Hold:
     expire_us: int
     reserve_hash: str
     reserve_left: Left | None = None
+    notices: tuple[Notice, ...] = ()
     resolve_hash: str = ""
     resolve_left: Left | None = None
     resolve_us: int = 0

@@ -45,11 +45,11 @@ class Journal:
     ) -> Sequence[Outcome] | None:
         """None: only lapsed holds were let go, for there are more of them."""
         now_us = self._clock()
-        named = load_holds(connection, touched_by(commands).hold_ids)
+        named = load_holds(connection, touched_by(commands, now_us).hold_ids)
         lapsed = load_lapsed(connection, now_us, named)
         more = len(lapsed) > LAPSED_MAX
         todo = () if more else commands
-        touched = touched_by(todo)
+        touched = touched_by(todo, now_us)
         books = load_books(connection, touched, [*named, *lapsed], self._prices, now_us)
         outcomes = apply_all(books, todo)
         save(connection, books.changes)

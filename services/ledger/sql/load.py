@@ -2,29 +2,52 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from services.ledger.rules.applying import BudgetIndex, called_by
 from services.ledger.rules.books import Books
-from services.ledger.rules.commands import Command, ImportUsage, Record, Release, Reserve, Settle
+from services.ledger.rules.commands import (
+    Command,
+    Correct,
+    ImportUsage,
+    Record,
+    Release,
+    Reserve,
+    Settle,
+)
 from services.ledger.rules.pricing import Prices
-from services.ledger.rules.scopes import scope_keys
+from services.ledger.rules.scopes import Called, scope_keys
 from services.ledger.rules.values import (
+    Attribution,
     Balance,
     BalanceKey,
-    Budget,
     Entry,
     Hold,
     HoldState,
     Line,
 )
-from services.ledger.rules.windows import window_at
+from services.ledger.rules.windows import starts_of
 from services.ledger.sql import guards, statements
-from services.ledger.sql.rows import from_budget_row, from_entry_row, from_hold_row
+from services.ledger.sql.rows import (
+    from_budget_row,
+    from_entry_row,
+    from_hold_row,
+    from_line_row,
+)
 
 # Holds let go in one transaction. More are let go in transactions of their own first, so that
 # none is still in the way when a command is decided.
 LAPSED_MAX = 1024
+
+
+class Call(NamedTuple):
+    """What the budgets of a command are found by."""
+
+    who: Attribution
+    called: tuple[Called, ...]
+    at_us: int
 
 
 @dataclass(slots=True)
@@ -35,25 +58,34 @@ class Touched:
     settled_ids: set[str] = field(default_factory=set)
     entry_ids: set[str] = field(default_factory=set)
     requests: set[tuple[str, str]] = field(default_factory=set)
-    scope_keys: set[str] = field(default_factory=set)
+    # What was called, by whom, at which moment: the budgets that count it are needed.
+    calls: set[Call] = field(default_factory=set)
+    settled_calls: dict[str, tuple[Called, ...]] = field(default_factory=dict)
+    corrected_ids: set[str] = field(default_factory=set)
 
 
-def touched_by(commands: Iterable[Command]) -> Touched:
-    """The ids and scopes that `commands` name."""
+def touched_by(commands: Iterable[Command], now_us: int) -> Touched:
+    """The ids and calls that `commands` name."""
     touched = Touched()
     for command in commands:
         match command:
             case Reserve():
                 touched.hold_ids.add(command.hold_id)
-                touched.scope_keys.update(scope_keys(command.attribution))
+                called = tuple(dict.fromkeys(case.called for case in command.worst_cases))
+                touched.calls.add(Call(command.attribution, called, now_us))
             case Settle() | Release():
                 touched.hold_ids.add(command.hold_id)
                 touched.settled_ids.add(command.hold_id)
                 touched.entry_ids.update(attempt.entry_id for attempt in command.attempts)
+                if isinstance(command, Settle):
+                    touched.settled_calls[command.hold_id] = called_by(command.attempts)
             case Record() | ImportUsage():
                 touched.entry_ids.add(command.attempt.entry_id)
-                touched.scope_keys.update(scope_keys(command.attribution))
+                called = called_by([command.attempt])
+                touched.calls.add(Call(command.attribution, called, now_us))
                 touched.requests.add((command.attribution.tenant, command.request_id))
+            case Correct():
+                touched.corrected_ids.add(command.entry_id)
     return touched
 
 
@@ -84,56 +116,84 @@ def load_books(
     now_us: int,
 ) -> Books:
     """The books that the commands need; `holds` are those that they name and those that lapsed."""
-    holds = with_lines(connection, holds)
-    lines = [line for hold in holds for line in hold.lines]
+    repeated = {h.hold_id for h in holds if h.state is HoldState.SETTLED} & touched.settled_ids
+    entries = _entries(connection, touched, repeated)
+    corrected = {e.owner_id for e in entries if e.attempt.entry_id in touched.corrected_ids}
+    owned = load_lines(connection, {hold.hold_id for hold in holds} | corrected)
+    holds = [replace(hold, lines=tuple(owned.get(hold.hold_id, ()))) for hold in holds]
+    for hold in holds:
+        if called := touched.settled_calls.get(hold.hold_id):
+            touched.calls.add(Call(hold.attribution, called, hold.create_us))
+    lines = [line for each in owned.values() for line in each]
+    index = _budgets(connection, touched.calls, lines)
+    keys = _balance_keys(index, touched.calls, lines, now_us)
+    lock_rolling(connection, index, keys)
     requests = touched.requests | {
         (hold.attribution.tenant, hold.request_id)
         for hold in holds
         if hold.hold_id in touched.settled_ids
     }
-    repeated = {h.hold_id for h in holds if h.state is HoldState.SETTLED} & touched.settled_ids
-    budgets = _budgets(connection, touched.scope_keys, {line.key.budget_number for line in lines})
-    keys = {line.key for line in lines}
-    keys.update(
-        BalanceKey(budget.number, window_at(budget.window, now_us).start_us)
-        for budget in budgets
-        if not budget.deleted
-    )
     balances = load_balances(connection, keys)
     if guards.guarded(connection):
         # Again, now that nobody else can charge them: a limit that was lowered meanwhile holds.
-        budgets = _budgets(connection, touched.scope_keys, {b.number for b in budgets})
+        index = _budgets(connection, touched.calls, lines)
     return Books(
         prices,
         now_us,
-        budgets=budgets,
+        budgets=index,
         balances=balances,
         holds=holds,
-        entries=_entries(connection, touched.entry_ids, repeated),
+        entries=entries,
         counted=_counted(connection, requests),
+        owned=owned,
     )
 
 
-def with_lines(connection: Connection, holds: Sequence[Hold]) -> list[Hold]:
-    """The holds with their lines."""
-    if not holds:
-        return []
-    ids = [hold.hold_id for hold in holds]
-    rows = connection.execute(statements.lines_by_owner(), {"ids": ids})
+def load_lines(connection: Connection, owner_ids: set[str]) -> dict[str, list[Line]]:
+    """The lines of holds and records."""
     lines: dict[str, list[Line]] = {}
-    for owner_id, budget_number, window_start_us, held_nanos in rows:
-        key = BalanceKey(budget_number, window_start_us)
-        lines.setdefault(owner_id, []).append(Line(owner_id, key, held_nanos))
-    return [replace(hold, lines=tuple(lines.get(hold.hold_id, ()))) for hold in holds]
+    if owner_ids:
+        rows = connection.execute(statements.lines_by_owner(), {"ids": sorted(owner_ids)})
+        for row in rows.mappings():
+            lines.setdefault(row["owner_id"], []).append(from_line_row(row))
+    return lines
 
 
-def _budgets(connection: Connection, scopes: set[str], numbers: set[int]) -> list[Budget]:
+def _budgets(connection: Connection, calls: set[Call], lines: Iterable[Line]) -> BudgetIndex:
+    """The budgets that can count the calls, and those of the lines whether they live or not."""
+    scopes = {key for call in calls for key in scope_keys(call.who, call.called)}
+    numbers = {line.key.budget_number for line in lines}
     if not scopes and not numbers:
-        return []
+        return BudgetIndex(())
     rows = connection.execute(
         statements.budgets(), {"scopes": sorted(scopes), "numbers": sorted(numbers)}
     ).mappings()
-    return [from_budget_row(row) for row in rows]
+    return BudgetIndex(from_budget_row(row) for row in rows)
+
+
+def _balance_keys(
+    index: BudgetIndex, calls: Iterable[Call], lines: Iterable[Line], now_us: int
+) -> set[BalanceKey]:
+    """Every balance that is looked at or moved."""
+    keys = {line.key for line in lines}
+    for call in calls:
+        keys.update(each.key for each in index.applying(*call))
+    for key in list(keys):
+        budget = index.by_number.get(key.budget_number)
+        if budget is not None and budget.rolling_us:
+            keys.update(key._replace(window_start_us=us) for us in starts_of(budget, now_us))
+    return keys
+
+
+def lock_rolling(connection: Connection, index: BudgetIndex, keys: Iterable[BalanceKey]) -> None:
+    """Makes sure that no other ledger makes a slice that is not there yet while we look."""
+    numbers = {
+        key.budget_number
+        for key in keys
+        if (budget := index.by_number.get(key.budget_number)) is not None and budget.rolling_us
+    }
+    if numbers:
+        connection.execute(statements.lock_budgets(), {"numbers": sorted(numbers)}).all()
 
 
 def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[BalanceKey, Balance]:
@@ -148,23 +208,33 @@ def load_balances(connection: Connection, keys: set[BalanceKey]) -> dict[Balance
         {
             "numbers": sorted({key.budget_number for key in keys}),
             "starts_us": sorted({key.window_start_us for key in keys}),
+            "subjects": sorted({key.subject for key in keys}),
         },
     )
     return {
-        BalanceKey(number, start): Balance(settled, reserved, revision)
-        for number, start, settled, reserved, revision in rows
+        BalanceKey(number, start, subject): Balance(settled, reserved, revision)
+        for number, start, subject, settled, reserved, revision in rows
     }
 
 
-def _entries(connection: Connection, entry_ids: set[str], owner_ids: set[str]) -> list[Entry]:
-    if entry_ids and guards.guarded(connection):
-        entry_ids = guards.known_entries(connection, entry_ids)
-    if not entry_ids and not owner_ids:
+def _entries(connection: Connection, touched: Touched, owner_ids: set[str]) -> list[Entry]:
+    ids = touched.entry_ids
+    if ids and guards.guarded(connection):
+        ids = guards.known_entries(connection, ids)
+    ids = ids | touched.corrected_ids
+    if not ids and not owner_ids:
         return []
     rows = connection.execute(
-        statements.entries(), {"ids": sorted(entry_ids), "owners": sorted(owner_ids)}
+        statements.entries(), {"ids": sorted(ids), "owners": sorted(owner_ids)}
     ).mappings()
-    return [from_entry_row(row) for row in rows]
+    # What corrects a row is none of its owner's own.
+    found = [from_entry_row(row) for row in rows if not row["corrects_id"]]
+    if touched.corrected_ids:
+        rows = connection.execute(
+            statements.corrections(), {"ids": sorted(touched.corrected_ids)}
+        ).mappings()
+        found += [from_entry_row(row) for row in rows]
+    return found
 
 
 def _counted(connection: Connection, requests: set[tuple[str, str]]) -> list[tuple[str, str]]:

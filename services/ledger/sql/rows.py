@@ -8,7 +8,11 @@ from services.ledger.rules.values import (
     Attempt,
     AttemptOutcome,
     Attribution,
+    BalanceKey,
     Budget,
+    BudgetEvent,
+    BudgetMode,
+    BudgetUnit,
     BudgetWindow,
     Counterfactual,
     Entry,
@@ -17,9 +21,11 @@ from services.ledger.rules.values import (
     HoldState,
     Left,
     Line,
+    Notice,
     PromptFacts,
     Saving,
     SavingCause,
+    Scope,
     Tokens,
     UsageSource,
 )
@@ -44,15 +50,25 @@ def from_budget_row(row: Row) -> Budget:
     """A budget as it is kept."""
     return Budget(
         number=row["number"],
-        tenant=row["tenant"],
         budget_id=row["budget_id"],
-        project=row["project"],
-        user=row["user_id"],
-        key_id=row["key_id"],
-        feature=row["feature"],
+        scope=Scope(
+            tenant=row["tenant"],
+            project=row["project"],
+            user=row["user_id"],
+            key_id=row["key_id"],
+            feature=row["feature"],
+            model=row["model"],
+            provider=row["provider"],
+            tags=tuple((name, value) for name, value in row["tags"]),
+            each=tuple(row["each"]),
+        ),
         window=BudgetWindow(row["window_kind"]),
-        limit_nanos=row["limit_nanos"],
+        limit_amount=row["limit_amount"],
         create_us=row["create_us"],
+        unit=BudgetUnit(row["unit"]),
+        mode=BudgetMode(row["mode"]),
+        time_zone=row["time_zone"],
+        rolling_us=row["rolling_us"],
         deleted=row["delete_us"] is not None,
     )
 
@@ -67,7 +83,8 @@ def to_hold_row(hold: Hold) -> dict[str, Any]:
         "create_us": hold.create_us,
         "expire_us": hold.expire_us,
         "reserve_hash": hold.reserve_hash,
-        **_to_left("reserve", hold.reserve_left),
+        "reserve_left": _to_left(hold.reserve_left),
+        "notices": [_to_notice(notice) for notice in hold.notices],
         **to_resolution(hold),
     }
 
@@ -78,7 +95,7 @@ def to_resolution(hold: Hold) -> dict[str, Any]:
         "state": int(hold.state),
         "resolve_hash": hold.resolve_hash,
         "resolve_us": hold.resolve_us,
-        **_to_left("resolve", hold.resolve_left),
+        "resolve_left": _to_left(hold.resolve_left),
     }
 
 
@@ -93,9 +110,10 @@ def from_hold_row(row: Row, lines: Sequence[Line]) -> Hold:
         create_us=row["create_us"],
         expire_us=row["expire_us"],
         reserve_hash=row["reserve_hash"],
-        reserve_left=_from_left("reserve", row),
+        reserve_left=_from_left(row["reserve_left"]),
+        notices=tuple(_from_notice(notice) for notice in row["notices"]),
         resolve_hash=row["resolve_hash"],
-        resolve_left=_from_left("resolve", row),
+        resolve_left=_from_left(row["resolve_left"]),
         resolve_us=row["resolve_us"],
         lines=tuple(lines),
     )
@@ -106,8 +124,40 @@ def to_line_row(line: Line) -> dict[str, Any]:
     return {
         "owner_id": line.owner_id,
         "budget_number": line.key.budget_number,
+        "subject": line.key.subject,
         "window_start_us": line.key.window_start_us,
-        "held_nanos": line.held_nanos,
+        "held_amount": line.held_amount,
+        "unit": int(line.unit),
+        "model": line.model,
+        "provider": line.provider,
+    }
+
+
+def from_line_row(row: Row) -> Line:
+    """A line."""
+    return Line(
+        owner_id=row["owner_id"],
+        key=BalanceKey(row["budget_number"], row["window_start_us"], row["subject"]),
+        held_amount=row["held_amount"],
+        unit=BudgetUnit(row["unit"]),
+        model=row["model"],
+        provider=row["provider"],
+    )
+
+
+def to_event_row(event: BudgetEvent) -> dict[str, Any]:
+    """A new event's row."""
+    return {
+        "kind": int(event.kind),
+        "tenant": event.tenant,
+        "budget_id": event.budget_id,
+        "budget_number": event.key.budget_number,
+        "window_start_us": event.key.window_start_us,
+        "subject": event.key.subject,
+        "amount": event.amount,
+        "limit_amount": event.limit_amount,
+        "request_id": event.request_id,
+        "event_us": event.event_us,
     }
 
 
@@ -146,6 +196,10 @@ def to_entry_row(entry: Entry) -> dict[str, Any]:
         "book_us": entry.book_us,
         "counts_request": entry.counts_request,
         "record_hash": entry.record_hash,
+        "corrects_id": entry.corrects_id,
+        "price_us": entry.price_us,
+        "told_input_tokens": attempt.told_input_tokens,
+        "told_output_tokens": attempt.told_output_tokens,
         # NULL, not "" or 0: nothing is known.
         **{name: fact or None for name, fact in attempt.facts._asdict().items()},
     }
@@ -157,7 +211,9 @@ def from_entry_row(row: Row) -> Entry:
         Counterfactual(SavingCause(cause), model, Tokens(*usage))
         for cause, model, usage in row["counterfactuals"]
     )
+    # Those of the chain, whatever they saved; others only when they did.
     causes = dict.fromkeys(step.cause for step in chain)
+    causes.update((cause, None) for cause, name in _SAVED_COLUMN.items() if row[name])
     return Entry(
         owner_id=row["owner_id"],
         request_id=row["request_id"],
@@ -177,6 +233,8 @@ def from_entry_row(row: Row) -> Entry:
             first_token_ms=row["first_token_ms"],
             error_reason=row["error_reason"],
             trace_id=row["trace_id"],
+            told_input_tokens=row["told_input_tokens"],
+            told_output_tokens=row["told_output_tokens"],
             facts=_from_facts(row),
         ),
         cost_nanos=row["cost_nanos"],
@@ -187,7 +245,9 @@ def from_entry_row(row: Row) -> Entry:
         overage_nanos=row["overage_nanos"],
         book_us=row["book_us"],
         counts_request=row["counts_request"],
+        price_us=row["price_us"],
         record_hash=row["record_hash"],
+        corrects_id=row["corrects_id"],
     )
 
 
@@ -227,16 +287,41 @@ def _from_attribution(row: Row) -> Attribution:
     )
 
 
-def _to_left(verb: str, left: Left | None) -> dict[str, Any]:
-    return {
-        f"{verb}_budget_id": left.budget_id if left else None,
-        f"{verb}_left_nanos": left.left_nanos if left else None,
-        f"{verb}_limit_nanos": left.limit_nanos if left else None,
-    }
-
-
-def _from_left(verb: str, row: Row) -> Left | None:
-    budget_id = row[f"{verb}_budget_id"]
-    if budget_id is None:
+def _to_left(left: Left | None) -> list[Any] | None:
+    if left is None:
         return None
-    return Left(budget_id, row[f"{verb}_left_nanos"], row[f"{verb}_limit_nanos"])
+    return [left.budget_id, left.left_amount, left.limit_amount, int(left.unit)]
+
+
+def _from_left(kept: Sequence[Any] | None) -> Left | None:
+    if kept is None:
+        return None
+    budget_id, left, limit, unit = kept
+    return Left(budget_id, left, limit, BudgetUnit(unit))
+
+
+def _to_notice(notice: Notice) -> list[Any]:
+    return [
+        notice.budget_id,
+        int(notice.mode),
+        int(notice.unit),
+        notice.limit_amount,
+        notice.left_amount,
+        notice.needed_amount,
+        notice.reset_us,
+        [list(pair) for pair in notice.each],
+    ]
+
+
+def _from_notice(kept: Sequence[Any]) -> Notice:
+    budget_id, mode, unit, limit, left, needed, reset_us, each = kept
+    return Notice(
+        budget_id,
+        BudgetMode(mode),
+        BudgetUnit(unit),
+        limit,
+        left,
+        needed,
+        reset_us,
+        tuple((name, value) for name, value in each),
+    )

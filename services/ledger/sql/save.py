@@ -7,6 +7,7 @@ from services.ledger.sql import guards, schema, statements
 from services.ledger.sql.database import RevisionConflict
 from services.ledger.sql.rows import (
     to_entry_row,
+    to_event_row,
     to_hold_row,
     to_line_row,
     to_resolution,
@@ -38,6 +39,10 @@ def save(connection: Connection, changes: Changes) -> None:
         )
         if guards.guarded(connection):
             guards.keep(connection, changes.entries)
+    if changes.events:
+        connection.execute(
+            schema.budget_event.insert(), [to_event_row(event) for event in changes.events]
+        )
     _save_rollups(connection, changes)
     _save_balances(connection, changes)
 
@@ -57,8 +62,9 @@ def _save_balances(connection: Connection, changes: Changes) -> None:
         {
             "budget_number": key.budget_number,
             "window_start_us": key.window_start_us,
-            "settled_nanos": balance.settled_nanos,
-            "reserved_nanos": balance.reserved_nanos,
+            "subject": key.subject,
+            "settled_amount": balance.settled_amount,
+            "reserved_amount": balance.reserved_amount,
             "revision": balance.revision + 1,
         }
         for key, balance in sorted(changes.balances.items())

@@ -44,6 +44,15 @@ TOKEN_COLUMNS = (
     "audio_input_tokens",
     "audio_output_tokens",
 )
+# What adds up to the tokens that a provider told it read, and wrote.
+READ_COLUMNS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "audio_input_tokens",
+)
+WRITTEN_COLUMNS = ("output_tokens", "reasoning_tokens", "audio_output_tokens")
 # NULL where nothing is known of the prompt.
 FACT_HASH_COLUMNS = ("prompt_hash", "system_hash", "near_hash")
 FACT_NUMBER_COLUMNS = (
@@ -94,14 +103,21 @@ budget = Table(
     "budget",
     metadata,
     Column("number", RowNumber, primary_key=True),
-    *_words("tenant", "budget_id", "project", "user_id", "key_id", "feature"),
+    *_words("tenant", "budget_id", "project", "user_id", "key_id", "feature", "model", "provider"),
+    # A list of pairs of name and value; a list of dimensions.
+    Column("tags", JSON, nullable=False),
+    Column("each", JSON, nullable=False),
     # rules/scopes.py: how the budgets of a call are found.
     *_words("scope_key"),
     Column("window_kind", SmallInteger, nullable=False),
+    *_words("time_zone"),
+    *_numbers("rolling_us"),
+    Column("unit", SmallInteger, nullable=False),
+    Column("mode", SmallInteger, nullable=False),
     Column(
-        "limit_nanos",
+        "limit_amount",
         BigInteger,
-        CheckConstraint("limit_nanos >= 0", name="limit_not_negative"),
+        CheckConstraint("limit_amount >= 0", name="limit_not_negative"),
         nullable=False,
     ),
     *_numbers("create_us"),
@@ -126,16 +142,18 @@ balance = Table(
     metadata,
     Column("budget_number", BigInteger, primary_key=True, autoincrement=False),
     Column("window_start_us", BigInteger, primary_key=True, autoincrement=False),
+    # Whose limit it is, of a budget with one for each value: the values as JSON. "": all.
+    Column("subject", Text, primary_key=True),
     Column(
-        "settled_nanos",
+        "settled_amount",
         BigInteger,
-        CheckConstraint("settled_nanos >= 0", name="settled_not_negative"),
+        CheckConstraint("settled_amount >= 0", name="settled_not_negative"),
         nullable=False,
     ),
     Column(
-        "reserved_nanos",
+        "reserved_amount",
         BigInteger,
-        CheckConstraint("reserved_nanos >= 0", name="reserved_not_negative"),
+        CheckConstraint("reserved_amount >= 0", name="reserved_not_negative"),
         nullable=False,
     ),
     *_numbers("revision"),
@@ -153,27 +171,30 @@ hold = Table(
     *_numbers("held_nanos"),
     Column("state", SmallInteger, nullable=False),
     *_numbers("create_us", "expire_us"),
-    # The first answers: what was left of the tightest budget. NULL: no budget applied.
+    # The first answers, as rows.py writes them: what was left of the tightest budget (NULL: no
+    # budget applied), and which budgets let the request go on although it broke them.
     *_words("reserve_hash"),
-    Column("reserve_budget_id", Text),
-    Column("reserve_left_nanos", BigInteger),
-    Column("reserve_limit_nanos", BigInteger),
+    Column("reserve_left", JSON(none_as_null=True)),
+    Column("notices", JSON, nullable=False),
     *_words("resolve_hash"),
-    Column("resolve_budget_id", Text),
-    Column("resolve_left_nanos", BigInteger),
-    Column("resolve_limit_nanos", BigInteger),
+    Column("resolve_left", JSON(none_as_null=True)),
     *_numbers("resolve_us"),
 )
 _pending = text(f"state = {int(HoldState.PENDING)}")
 Index("ix_hold_pending_expiry", hold.c.expire_us, sqlite_where=_pending, postgresql_where=_pending)
 
-# Which budgets a hold or a record counts against, and what it set aside there. Never changed.
+# Which budgets a hold or a record counts against, and what it set aside there. Never changed; a
+# settlement may add some.
 budget_line = Table(
     "budget_line",
     metadata,
     Column("owner_id", Text, primary_key=True),
     Column("budget_number", BigInteger, primary_key=True, autoincrement=False),
-    *_numbers("window_start_us", "held_nanos"),
+    Column("subject", Text, primary_key=True),
+    *_numbers("window_start_us", "held_amount"),
+    Column("unit", SmallInteger, nullable=False),
+    # Only rows of this model and provider count; "": all.
+    *_words("model", "provider"),
     # The key is the table: one tree instead of two.
     sqlite_with_rowid=False,
 )
@@ -204,6 +225,20 @@ entry = Table(
     *_numbers("book_us"),
     Column("counts_request", Boolean, nullable=False),
     *_words("record_hash"),
+    # Of a correction: the entry_id of the row it corrects.
+    *_words("corrects_id"),
+    # The moment whose prices it was booked at.
+    *_numbers("price_us"),
+    # What the provider told in all, 0 where it did not; the buckets add up to it.
+    *_numbers("told_input_tokens", "told_output_tokens"),
+    CheckConstraint(
+        f"told_input_tokens = 0 OR {' + '.join(READ_COLUMNS)} = told_input_tokens",
+        name="read_adds_up",
+    ),
+    CheckConstraint(
+        f"told_output_tokens = 0 OR {' + '.join(WRITTEN_COLUMNS)} = told_output_tokens",
+        name="written_adds_up",
+    ),
     *[Column(name, Text) for name in FACT_HASH_COLUMNS],
     *[Column(name, BigInteger) for name in FACT_NUMBER_COLUMNS],
     CheckConstraint(
@@ -214,6 +249,33 @@ entry = Table(
 )
 Index("ix_entry_tenant_request_id", entry.c.tenant, entry.c.request_id)
 Index("ix_entry_tenant_entry_no", entry.c.tenant, entry.c.entry_no)
+_correcting = text("corrects_id <> ''")
+Index(
+    "ix_entry_corrects_id",
+    entry.c.corrects_id,
+    sqlite_where=_correcting,
+    postgresql_where=_correcting,
+)
+
+# What happened to a budget that somebody should know of. Append-only, in order: alerts read on
+# from the last number they have seen.
+budget_event = Table(
+    "budget_event",
+    metadata,
+    Column("event_no", RowNumber, primary_key=True),
+    Column("kind", SmallInteger, nullable=False),
+    *_words("tenant", "budget_id"),
+    *_numbers("budget_number", "window_start_us"),
+    *_words("subject"),
+    *_numbers("amount", "limit_amount"),
+    *_words("request_id"),
+    *_numbers("event_us"),
+)
+Index(
+    "ix_budget_event_budget_number_window_start_us",
+    budget_event.c.budget_number,
+    budget_event.c.window_start_us,
+)
 
 rollup_hour = Table(
     "rollup_hour",
@@ -249,6 +311,13 @@ api_key = Table(
     *_numbers("create_us"),
     Column("expire_us", BigInteger),
     Column("disable_us", BigInteger),
+    Column("allowed_models", JSON, nullable=False),
+    *_numbers("requests_per_minute", "tokens_per_minute", "parallel_calls_max"),
+    # A list of pairs of name and value.
+    Column("tags", JSON, nullable=False),
+    # The secret before the last rotation, and until when it works too. NULL: there is none.
+    Column("previous_hash", Text, unique=True),
+    Column("previous_until_us", BigInteger),
     *_words("create_hash"),
 )
 

@@ -42,7 +42,7 @@ def holds_by_id() -> Select[Any]:
 
 @cache
 def lines_by_owner() -> Select[Any]:
-    """Lines of the holds and records `ids`."""
+    """Lines of the owners `ids`."""
     return (
         select(schema.budget_line)
         .where(any_of(schema.budget_line.c.owner_id, "ids"))
@@ -68,8 +68,22 @@ def balances() -> Select[Any]:
             # A little more than asked for when budgets differ in their windows; never less.
             any_of(table.c.budget_number, "numbers"),
             any_of(table.c.window_start_us, "starts_us"),
+            any_of(table.c.subject, "subjects"),
         )
-        .order_by(table.c.budget_number, table.c.window_start_us)
+        .order_by(table.c.budget_number, table.c.window_start_us, table.c.subject)
+        .with_for_update()
+    )
+
+
+@cache
+def lock_budgets() -> Select[Any]:
+    """Locks the budgets `numbers`, in their order: before the slices of a rolling one are read,
+    some of which another ledger may be about to make."""
+    table = schema.budget
+    return (
+        select(table.c.number)
+        .where(any_of(table.c.number, "numbers"))
+        .order_by(table.c.number)
         .with_for_update()
     )
 
@@ -82,6 +96,18 @@ def entries() -> Select[Any]:
     return (
         select(table)
         .where(or_(named, any_of(table.c.owner_id, "owners")))
+        .order_by(table.c.entry_no)
+    )
+
+
+@cache
+def corrections() -> Select[Any]:
+    """Rows that correct the rows `ids`, oldest first."""
+    table = schema.entry
+    correcting = table.c.corrects_id != literal_column("''")
+    return (
+        select(table)
+        .where(correcting, any_of(table.c.corrects_id, "ids"))
         .order_by(table.c.entry_no)
     )
 
@@ -123,7 +149,7 @@ def write_balance(dialect: str) -> Any:
     """Writes a balance over the revision that was read, and over no other."""
     table = schema.balance
     insert = upsert(dialect, table)
-    columns = ("settled_nanos", "reserved_nanos", "revision")
+    columns = ("settled_amount", "reserved_amount", "revision")
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key),
         set_={name: insert.excluded[name] for name in columns},

@@ -46,7 +46,9 @@ async def test_booked_traffic_is_priced_by_both_lists(tmp_path: Path) -> None:
         running("ledger", settings, make) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        ledger = Ledger(channel, tmp_path / "ledger.db", SetClock(), service.health)
+        ledger = Ledger(
+            channel, tmp_path / "ledger.db", SetClock(), service.health, service.address
+        )
         for tokens in (7, 20):
             item = reserve_item(30)
             await ledger.hold(item)

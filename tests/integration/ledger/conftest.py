@@ -36,6 +36,7 @@ class Ledger:
     def __init__(
         self, channel: grpc.aio.Channel, path: Path, clock: SetClock, health: Health, address: str
     ) -> None:
+        self.address = ""
         self.stub = rpc.LedgerServiceStub(channel)
         self.reading = reading_rpc.ReadingServiceStub(channel)
         self.path = path
@@ -73,22 +74,35 @@ class Ledger:
     async def budget(self, budget_id: str, limit_nanos: int, **more: Any) -> budget_pb2.Budget:
         """A budget of the tenant "acme", for a lifetime unless told otherwise."""
         window = more.pop("window", budget_pb2.BUDGET_WINDOW_LIFETIME)
-        request = pb.CreateBudgetRequest(
-            budget_id=budget_id, window=window, limit_nanos=limit_nanos
-        )
+        other = {
+            name: more.pop(name)
+            for name in ("unit", "mode", "time_zone", "rolling")
+            if name in more
+        }
+        request = pb.CreateBudgetRequest(budget_id=budget_id, window=window, **other)
+        if request.unit in (0, budget_pb2.BUDGET_UNIT_NANO_USD):
+            request.limit_nanos = limit_nanos
+        else:
+            request.limit_amount = limit_nanos
         request.scope.CopyFrom(budget_pb2.BudgetScope(tenant="acme", **more))
         return (await self.stub.CreateBudget(request, timeout=30)).budget
 
     async def standing(self, budget_id: str) -> tuple[int, int]:
-        """Settled and reserved of a budget, in nano-USD."""
+        """Settled and reserved of a budget, in its unit."""
         request = pb.GetBudgetRequest(tenant="acme", budget_id=budget_id)
         budget = (await self.stub.GetBudget(request, timeout=30)).budget
-        return budget.settled_nanos, budget.reserved_nanos
+        return budget.settled_amount, budget.reserved_amount
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Rows straight from the file."""
         with contextlib.closing(sqlite3.connect(self.path, timeout=5)) as connection:
             return connection.execute(statement).fetchall()
+
+    def change(self, statement: str) -> None:
+        """Behind the service's back."""
+        with contextlib.closing(sqlite3.connect(self.path, timeout=5)) as connection:
+            connection.execute(statement)
+            connection.commit()
 
     async def differences(self) -> Sequence[Difference]:
         """What the books do not agree on."""

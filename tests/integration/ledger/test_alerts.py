@@ -218,6 +218,45 @@ async def test_a_budget_that_will_not_last_is_told_before_it_is_used_up(
         assert (alert.observed, alert.threshold) == (160_000, 100_000)
 
 
+async def test_each_value_of_a_budget_is_told_by_its_name(tmp_path: Path, clock: SetClock) -> None:
+    """One limit for each user: only who reached a mark, and both when both did."""
+    async with running(tmp_path, clock, "") as ledger:
+        await ledger.budget("each", 100_000, each=["user"])
+        for user, tokens in (("ann", 40), ("bob", 60), ("ann", 15)):
+            await call(ledger, tokens, user=user)
+            await ledger.reading.Breakdown(pb.BreakdownRequest(tenant="acme"))
+        titles = [alert.title for alert in await listed(ledger)]
+        assert titles == [f"Budget each (user {who}) is used to 50 %" for who in ("ann", "bob")]
+
+
+async def test_only_budgets_of_money_are_told_of(tmp_path: Path, clock: SetClock) -> None:
+    """Marks are in dollars; a budget of requests has none."""
+    async with running(tmp_path, clock, "") as ledger:
+        await ledger.budget("few", 4, unit=budget_pb2.BUDGET_UNIT_REQUESTS)
+        await ledger.budget("all", 100_000)
+        for _ in range(3):
+            await call(ledger, 20)
+            await ledger.reading.Breakdown(pb.BreakdownRequest(tenant="acme"))
+        told = [alert.subject["budget_id"] for alert in await listed(ledger)]
+        assert told == ["all"]
+
+
+async def test_a_rolling_budget_has_marks_and_no_forecast(tmp_path: Path, clock: SetClock) -> None:
+    """What it counts returns bit by bit: no end that it could miss, none that is told."""
+    clock.set(datetime(2026, 3, 10, 6, 0, tzinfo=UTC))
+    async with running(tmp_path, clock, "") as ledger:
+        window = {"window": budget_pb2.BUDGET_WINDOW_ROLLING, "rolling": timedelta(days=1)}
+        await ledger.budget("day", 100_000, **window)
+        await call(ledger, 40)
+        await asyncio.sleep(0.2)
+        assert not await listed(ledger)
+        await call(ledger, 20)
+        await ledger.reading.Breakdown(pb.BreakdownRequest(tenant="acme"))
+        (alert,) = await listed(ledger)
+        assert alert.kind == alert_pb2.ALERT_KIND_BUDGET_USED
+        assert "anew" not in alert.reason
+
+
 async def test_an_hour_unlike_its_past_is_told_with_what_made_it_so(
     tmp_path: Path, clock: SetClock
 ) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, update
 from cli.main import build as cli
 from services.ledger.archive import archive, cut, read_back
 from services.ledger.rules.configuring import NewBudget
-from services.ledger.rules.values import BudgetWindow
+from services.ledger.rules.values import BudgetWindow, Scope
 from services.ledger.sql import schema
 from services.ledger.sql.budgets import BudgetStore
 from services.ledger.sql.database import Database
@@ -45,7 +45,7 @@ class Books:
         self.clock.set(MONTHS[0])
         await self.database.prepare(upgrade)
         for name, window in (("all", BudgetWindow.LIFETIME), ("month", BudgetWindow.MONTH)):
-            new = NewBudget("acme", name, "", "", "", "", window, 10**9, "h")
+            new = NewBudget(name, Scope("acme"), window, 10**9, "h")
             await self.budgets.create(new)
         journal = Journal(self.database, PRICES, self.clock)
         for at in MONTHS:

@@ -186,7 +186,7 @@ async def _all_there_once(url: str, load: Load) -> None:
         lambda c: c.exec_driver_sql("SELECT entry_id, cost_nanos FROM entry").all()
     )
     held = await database.read(
-        lambda c: c.exec_driver_sql("SELECT sum(reserved_nanos) FROM balance").scalar_one()
+        lambda c: c.exec_driver_sql("SELECT sum(reserved_amount) FROM balance").scalar_one()
     )
     await database.close()
     assert len(rows) == len(load.acknowledged)

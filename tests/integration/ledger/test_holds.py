@@ -35,6 +35,10 @@ async def test_of_two_budgets_the_one_that_would_break_refuses_and_the_other_is_
     assert [violation.subject for violation in quota.violations] == ["budget/chat"]
     assert dict(info_of(result.error).metadata) == {
         "budgetId": "chat",
+        "unit": "NANO_USD",
+        "limit": "15000",
+        "left": "5000",
+        "needed": "6000",
         "limitNanos": "15000",
         "leftNanos": "5000",
         "neededNanos": "6000",
@@ -184,10 +188,10 @@ async def test_the_sweep_lets_go_what_no_command_touches(tmp_path: Path, clock: 
     async with running_ledger(tmp_path, clock, sweep_seconds=0.02) as service:
         await service.budget("company", 20_000)
         await service.hold(reserve_item(20))
-        assert service.query("SELECT reserved_nanos FROM balance") == [(20_000,)]
+        assert service.query("SELECT reserved_amount FROM balance") == [(20_000,)]
         clock.go_on(121)
         async with asyncio.timeout(20):
-            while service.query("SELECT reserved_nanos FROM balance") != [(0,)]:
+            while service.query("SELECT reserved_amount FROM balance") != [(0,)]:
                 await asyncio.sleep(0.01)
         assert service.query("SELECT state FROM hold") == [(hold_pb2.HOLD_STATE_EXPIRED,)]
         assert await service.differences() == []

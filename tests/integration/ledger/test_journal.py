@@ -12,7 +12,7 @@ from services.ledger.rules.apply import apply_all
 from services.ledger.rules.commands import Command, HoldAnswer, Settlement
 from services.ledger.rules.configuring import NewBudget
 from services.ledger.rules.refusals import BudgetExceeded
-from services.ledger.rules.values import BudgetWindow
+from services.ledger.rules.values import BudgetWindow, Scope
 from services.ledger.sql import journal as journal_module
 from services.ledger.sql import load as load_module
 from services.ledger.sql import schema
@@ -56,7 +56,7 @@ async def database(books_url: str, clock: SetClock) -> AsyncIterator[Database]:
 
 async def _budget(database: Database, clock: SetClock, limit: int, feature: str = "") -> None:
     await BudgetStore(database, clock).create(
-        NewBudget("acme", f"b{feature}", "", "", "", feature, BudgetWindow.DAY, limit, "h")
+        NewBudget(f"b{feature}", Scope("acme", feature=feature), BudgetWindow.DAY, limit, "h")
     )
 
 
@@ -97,7 +97,7 @@ async def test_a_balance_that_moved_meanwhile_is_not_written_over(
 
     def work(conn: Connection) -> None:
         holds = load_holds(conn, {command.hold_id})
-        books = load_books(conn, touched_by([charge]), holds, PRICES, clock())
+        books = load_books(conn, touched_by([charge], clock()), holds, PRICES, clock())
         apply_all(books, [charge])
         conn.execute(update(schema.balance).values(revision=schema.balance.c.revision + 1))
         save(conn, books.changes)

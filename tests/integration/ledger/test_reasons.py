@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from spendgate.ledger.v1 import error_reason_pb2
+from spendgate.ledger.v1 import budget_pb2, error_reason_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
 from tests.fakes.ledger_clock import SetClock
@@ -78,6 +78,13 @@ async def _budget_exceeded(ledger: Ledger) -> status_pb2.Status:
     return (await ledger.reserve(reserve_item(1)))[0].error
 
 
+async def _budget_downgrade(ledger: Ledger) -> status_pb2.Status:
+    await ledger.budget(
+        "thrift", 0, unit=budget_pb2.BUDGET_UNIT_REQUESTS, mode=budget_pb2.BUDGET_MODE_DOWNGRADE
+    )
+    return (await ledger.reserve(reserve_item(1)))[0].error
+
+
 async def _budget_unknown(ledger: Ledger) -> status_pb2.Status:
     request = pb.GetBudgetRequest(tenant="acme", budget_id="none")
     return await refusal(ledger.stub.GetBudget(request))
@@ -137,10 +144,19 @@ REASONS: dict[str, tuple[Provoke, grpc.StatusCode, dict[str, str]]] = {
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         {
             "budgetId": "company",
+            "unit": "NANO_USD",
+            "limit": "1",
+            "left": "1",
+            "needed": "1000",
             "limitNanos": "1",
             "leftNanos": "1",
             "neededNanos": "1000",
         },
+    ),
+    "BUDGET_DOWNGRADE": (
+        _budget_downgrade,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        {"budgetId": "thrift", "unit": "REQUESTS", "limit": "0", "left": "0", "needed": "1"},
     ),
     "BUDGET_UNKNOWN": (_budget_unknown, grpc.StatusCode.NOT_FOUND, {"budgetId": "none"}),
     "KEY_INVALID": (_key_invalid, grpc.StatusCode.UNAUTHENTICATED, {}),

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from services.ledger.rules.commands import HoldAnswer, Settlement
-from services.ledger.rules.configuring import NewBudget
+from services.ledger.rules.configuring import BudgetChange, NewBudget
 from services.ledger.rules.refusals import BudgetExceeded
-from services.ledger.rules.values import BudgetWindow, Entry
+from services.ledger.rules.values import BudgetWindow, Entry, Scope
 from services.ledger.sql.budgets import BudgetStore
 from services.ledger.sql.database import RevisionConflict
 from services.ledger.sql.journal import Journal
@@ -40,7 +40,7 @@ class Fleet:
         return await asyncio.gather(*(writer.submit(command) for writer in self.writers))
 
     async def budget(self, limit: int) -> None:
-        new = NewBudget("acme", "b", "", "", "", "", BudgetWindow.DAY, limit, "h")
+        new = NewBudget("b", Scope("acme"), BudgetWindow.DAY, limit, "h")
         await self.budgets.create(new)
 
 
@@ -71,8 +71,8 @@ async def test_a_repeat_that_lands_elsewhere_gets_the_first_answer(fleet: Fleet)
         assert all(isinstance(each, Entry) for each in booked), booked
         assert len({each.attempt.entry_id for each in booked}) == 1
     view = await fleet.budgets.get("acme", "b")
-    assert view.balance.settled_nanos == 20 * (7_000 + 3_000)
-    assert view.balance.reserved_nanos == 0
+    assert view.balance.settled_amount == 20 * (7_000 + 3_000)
+    assert view.balance.reserved_amount == 0
 
 
 async def test_a_request_that_two_ledgers_book_at_once_counts_once(fleet: Fleet) -> None:
@@ -99,15 +99,15 @@ async def test_a_lowered_limit_holds_for_everybody_at_once(fleet: Fleet) -> None
     callers = [asyncio.create_task(caller(place)) for place in range(12)]
     while len(outcomes) < 60:
         await asyncio.sleep(0.001)
-    view = await fleet.budgets.set_limit("acme", "b", 600_000)
-    reserved = (await fleet.budgets.get("acme", "b")).balance.reserved_nanos
+    view = await fleet.budgets.change("acme", "b", BudgetChange(600_000))
+    reserved = (await fleet.budgets.get("acme", "b")).balance.reserved_amount
     told = len(outcomes)
     while len(outcomes) < told + 60:
         await asyncio.sleep(0.001)
     stop = True
     await asyncio.gather(*callers)
-    after = (await fleet.budgets.get("acme", "b")).balance.reserved_nanos
-    assert view.budget.limit_nanos == 600_000
+    after = (await fleet.budgets.get("acme", "b")).balance.reserved_amount
+    assert view.budget.limit_amount == 600_000
     assert after <= max(reserved, 600_000)
     assert any(isinstance(each, BudgetExceeded) for each in outcomes[told:])
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection, Table, text
 
 from services.ledger.rules.commands import Command
-from services.ledger.rules.configuring import NewBudget, NewKey
-from services.ledger.rules.values import BudgetWindow, KeyRole
+from services.ledger.rules.configuring import BudgetChange, NewBudget, NewKey
+from services.ledger.rules.values import BudgetWindow, KeyRole, Scope
 from services.ledger.sql import schema
 from services.ledger.sql.budgets import BudgetStore
 from services.ledger.sql.database import Database
@@ -65,7 +65,7 @@ def _shard_of(tenant: str) -> int:
 async def _budgets(shard: Shard, tenant: str) -> None:
     """The same names for every tenant."""
     for name, feature in (("all", ""), ("chat", "chat")):
-        new = NewBudget(tenant, name, "", "", "", feature, BudgetWindow.DAY, 60_000, "h")
+        new = NewBudget(name, Scope(tenant, feature=feature), BudgetWindow.DAY, 60_000, "h")
         await shard.budgets.create(new)
 
 
@@ -138,7 +138,7 @@ async def _use_all(shard: Shard, tenant: str) -> Sequence[Any]:
     outcomes += await shard.journal.transact(batches[1])
     await _view(shard, tenant)
     await shard.budgets.get(tenant, "all")
-    await shard.budgets.set_limit(tenant, "all", 50_000)
+    await shard.budgets.change(tenant, "all", BudgetChange(50_000))
     await shard.keys.page(tenant, "", 10)
     await shard.keys.disable(tenant, "k")
     await shard.budgets.delete(tenant, "chat")

@@ -17,14 +17,14 @@ from tests.integration.ledger.conftest import (
 )
 
 TAMPERED = {
-    "balance.settled_nanos": "UPDATE balance SET settled_nanos = settled_nanos + 1",
-    "balance.reserved_nanos": "UPDATE balance SET reserved_nanos = reserved_nanos + 1",
+    "balance.settled_amount": "UPDATE balance SET settled_amount = settled_amount + 1",
+    "balance.reserved_amount": "UPDATE balance SET reserved_amount = reserved_amount + 1",
     "rollup_hour.cost_nanos": "UPDATE entry SET cost_nanos = 6000, saved_cache_nanos = 1000"
     " WHERE cost_nanos = 7000",
     "rollup_hour.request_count": "DELETE FROM rollup_hour WHERE kind = 2",
     "entry.counts_request": "UPDATE entry SET counts_request = 0",
     "hold.state": "UPDATE hold SET state = 1 WHERE state = 2",
-    "budget_line.held_nanos": "UPDATE budget_line SET held_nanos = 1",
+    "budget_line.held_amount": "UPDATE budget_line SET held_amount = 1",
 }
 
 

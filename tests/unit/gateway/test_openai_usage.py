@@ -51,6 +51,7 @@ def test_buckets_are_disjoint(
         **({"total_tokens": read + written} if total_told else {}),
     }
     assert read_usage(told).usage == usage
+    assert read_usage(told).told == (read, written)
 
 
 @given(USAGE)

@@ -34,6 +34,7 @@ async def test_an_answer_is_counted_routed_held_called_settled_and_kept(house):
     (settle,) = house.services.asked["settle"]
     attempt = settle.attempts[0]
     assert (attempt.usage_source, attempt.model_asked) == (entry_pb2.USAGE_SOURCE_REPORTED, "auto")
+    assert (attempt.told_input_tokens, attempt.told_output_tokens) == (10, 2)
     # Routing's counterfactual is the baseline at the same tokens.
     (step,) = attempt.counterfactuals
     assert (step.cause, step.model, step.usage) == (entry_pb2.SAVING_CAUSE_ROUTING, "dear", USAGE)

@@ -6,8 +6,9 @@ from typing import Any
 
 from catalog.config import parse_config
 from catalog.prices import PriceBook
+from services.ledger.rules.applying import BudgetIndex
 from services.ledger.rules.books import Books
-from services.ledger.rules.commands import Record, Release, Reserve, Settle
+from services.ledger.rules.commands import Record, Release, Reserve, Settle, WorstCase
 from services.ledger.rules.pricing import CatalogPrices
 from services.ledger.rules.values import (
     Attempt,
@@ -18,6 +19,7 @@ from services.ledger.rules.values import (
     Counterfactual,
     EntryKind,
     SavingCause,
+    Scope,
     Tokens,
     UsageSource,
 )
@@ -42,6 +44,7 @@ models:
 PRICES = CatalogPrices(PriceBook(parse_config(FLEET)))
 CHEAP_INPUT_NANOS = 1_000
 
+_SCOPE = ("tenant", "project", "user", "key_id", "feature", "model", "provider", "tags", "each")
 WHO = Attribution("acme", project="web", user="ann", feature="chat")
 
 
@@ -49,19 +52,16 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def budget(number: int, limit_nanos: int, **more: Any) -> Budget:
+def budget(number: int, limit_amount: int, **more: Any) -> Budget:
     """A budget `b<number>` for the whole tenant, for a lifetime, unless told otherwise."""
+    scope = {name: more.pop(name) for name in _SCOPE if name in more}
     given: dict[str, Any] = {
-        "tenant": "acme",
         "budget_id": f"b{number}",
-        "project": "",
-        "user": "",
-        "key_id": "",
-        "feature": "",
+        "scope": Scope(**{"tenant": "acme", **scope}),
         "window": BudgetWindow.LIFETIME,
         "create_us": NOW,
     }
-    return Budget(number=number, limit_nanos=limit_nanos, **{**given, **more})
+    return Budget(number=number, limit_amount=limit_amount, **{**given, **more})
 
 
 def attempt(tokens: int = 0, model: str = "cheap", **more: Any) -> Attempt:
@@ -94,19 +94,23 @@ def reserve(tokens: int, model: str = "cheap", hold_id: str | None = None, **mor
         "hold_id": hold_id or new_id(),
         "request_id": new_id(),
         "attribution": WHO,
-        "worst_cases": ((model, Tokens(input_tokens=tokens)),),
+        "worst_cases": (WorstCase(model, Tokens(input_tokens=tokens), "somewhere"),),
         "hold_us": 120 * SECOND,
         "request_hash": "reserve",
     }
     return Reserve(**{**given, **more})
 
 
-def settle(hold_id: str, *attempts: Attempt, request_hash: str = "settle") -> Settle:
-    return Settle(hold_id, attempts, request_hash)
+def settle(
+    hold_id: str, *attempts: Attempt, request_hash: str = "settle", tenant: str = ""
+) -> Settle:
+    return Settle(hold_id, attempts, request_hash, tenant)
 
 
-def release(hold_id: str, *attempts: Attempt, request_hash: str = "release") -> Release:
-    return Release(hold_id, attempts, request_hash)
+def release(
+    hold_id: str, *attempts: Attempt, request_hash: str = "release", tenant: str = ""
+) -> Release:
+    return Release(hold_id, attempts, request_hash, tenant)
 
 
 def record(attempt: Attempt, request_id: str | None = None, **more: Any) -> Record:
@@ -116,10 +120,11 @@ def record(attempt: Attempt, request_id: str | None = None, **more: Any) -> Reco
 
 def books(*budgets: Budget, now_us: int = NOW) -> Books:
     """Empty books with these budgets."""
-    return Books(PRICES, now_us, budgets=budgets)
+    return Books(PRICES, now_us, budgets=BudgetIndex(budgets))
 
 
 def left_of(kept: Books, budgets: Iterable[Budget]) -> Sequence[int]:
     """What each budget has left, in its window of now."""
-    keys = {b.number: key for b, key in kept.applying(WHO)}
+    found = kept.applying(WHO, [("cheap", "somewhere")])
+    keys = {each.budget.number: each.key for each in found}
     return [kept.left(b, keys[b.number]) for b in budgets]

@@ -26,7 +26,7 @@ BUDGETS = [
     budget(2, 60_000, feature="chat"),
     budget(3, 50_000, user="ann", window=BudgetWindow.HOUR),
 ]
-LIMITS = {each.number: each.limit_nanos for each in BUDGETS}
+LIMITS = {each.number: each.limit_amount for each in BUDGETS}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _replayed(kept: Books) -> dict[BalanceKey, tuple[int, int]]:
         settled, reserved = found.get(line.key, (0, 0))
         found[line.key] = (
             settled + charged[line.owner_id],
-            reserved + (line.held_nanos if pending else 0),
+            reserved + (line.held_amount if pending else 0),
         )
     return found
 
@@ -106,9 +106,9 @@ def test_books_keep_their_promises_at_every_step(steps: list[Step]) -> None:
                     excused[line.key] += beyond
         for key, balance in kept.changes.balances.items():
             within = LIMITS[key.budget_number] + excused[key]
-            assert balance.settled_nanos >= 0
-            assert balance.reserved_nanos >= 0
-            assert balance.settled_nanos + balance.reserved_nanos <= within
+            assert balance.settled_amount >= 0
+            assert balance.reserved_amount >= 0
+            assert balance.settled_amount + balance.reserved_amount <= within
         for hold in kept.changes.new_holds.values():
             final = hold.state in (HoldState.SETTLED, HoldState.RELEASED)
             if hold.hold_id in resolved:
@@ -122,6 +122,6 @@ def test_books_keep_their_promises_at_every_step(steps: list[Step]) -> None:
     replayed = _replayed(kept)
     for key in replayed.keys() | kept.changes.balances.keys():
         balance = kept.changes.balances.get(key, Balance())
-        assert (balance.settled_nanos, balance.reserved_nanos) == replayed.get(key, (0, 0))
+        assert (balance.settled_amount, balance.reserved_amount) == replayed.get(key, (0, 0))
     sums = kept.changes.rollups.values()
     assert sum(s.cost_nanos for s in sums) == sum(e.cost_nanos for e in kept.changes.entries)

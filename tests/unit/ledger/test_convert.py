@@ -50,6 +50,8 @@ def test_an_entry_says_all_that_was_told() -> None:
         first_token_ms=3,
         error_reason="X",
         trace_id="a" * 32,
+        told_input_tokens=1 + 2 + 3 + 4 + 7,
+        told_output_tokens=5 + 6 + 8,
         facts=PromptFacts("p", "s", "n", 1, 2, 3, 4, 5),
     )
     entry = apply(books(), record(told))

@@ -3,8 +3,8 @@
 from google.rpc import error_details_pb2
 
 from services.ledger.errors import TABLE
-from services.ledger.rules.refusals import BudgetExceeded
-from services.ledger.rules.values import BudgetWindow
+from services.ledger.rules.refusals import BudgetDowngrade, BudgetExceeded
+from services.ledger.rules.values import BudgetMode, BudgetUnit, BudgetWindow, Notice
 from services.ledger.rules.windows import window_at
 from tests.unit.ledger.making import NOW
 
@@ -13,11 +13,16 @@ def test_a_broken_budget_is_explained_to_people_and_to_programs() -> None:
     """The message speaks USD, the metadata nano-USD, the QuotaFailure names the budget."""
     status = TABLE.to_status(
         BudgetExceeded(
-            "team-a",
-            limit_nanos=1_500_000_000,
-            left_nanos=-250_000,
-            needed_nanos=1,
-            reset_us=window_at(BudgetWindow.MONTH, NOW).end_us,
+            Notice(
+                "team-a",
+                BudgetMode.HARD,
+                BudgetUnit.NANO_USD,
+                limit_amount=1_500_000_000,
+                left_amount=-250_000,
+                needed_amount=1,
+                reset_us=window_at(BudgetWindow.MONTH, NOW).end_us,
+                each=(("user", "ann"),),
+            )
         )
     )
     info, quota = error_details_pb2.ErrorInfo(), error_details_pb2.QuotaFailure()
@@ -26,6 +31,11 @@ def test_a_broken_budget_is_explained_to_people_and_to_programs() -> None:
     assert info.domain == "ledger.spendgate"
     assert dict(info.metadata) == {
         "budgetId": "team-a",
+        "unit": "NANO_USD",
+        "limit": "1500000000",
+        "left": "-250000",
+        "needed": "1",
+        "each.user": "ann",
         "limitNanos": "1500000000",
         "leftNanos": "-250000",
         "neededNanos": "1",
@@ -39,10 +49,13 @@ def test_a_broken_budget_is_explained_to_people_and_to_programs() -> None:
 
 
 def test_a_lifetime_budget_never_starts_anew() -> None:
-    """So it says nothing of that."""
-    status = TABLE.to_status(
-        BudgetExceeded("b", limit_nanos=0, left_nanos=0, needed_nanos=1, reset_us=None)
-    )
+    """So it says nothing of that; and tokens are no dollars."""
+    notice = Notice("b", BudgetMode.DOWNGRADE, BudgetUnit.TOKENS, 10, 3, 4, None)
+    status = TABLE.to_status(BudgetDowngrade(notice))
     info = error_details_pb2.ErrorInfo()
     status.details[0].Unpack(info)
     assert "resetTime" not in info.metadata
+    assert "limitNanos" not in info.metadata
+    assert status.message.endswith(
+        "the call may use 4 tokens; of the limit of 10 tokens there is 3 tokens left"
+    )

@@ -31,7 +31,7 @@ def test_charged_and_saved_add_up_to_the_last_step(
 @given(TOKENS)
 def test_what_is_held_covers_what_is_owed(usage: Tokens) -> None:
     """A settlement within the worst case never goes over its hold."""
-    held = worst_case(PRICES, [("cheap", usage)], NOW)
+    held = worst_case(PRICES, "cheap", usage, NOW)
     (bill,) = bills(PRICES, [attempt(1, usage=usage)], NOW)
     assert bill.cost_nanos <= held
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.ledger.rules.apply import apply
-from services.ledger.rules.commands import HoldAnswer
+from services.ledger.rules.commands import HoldAnswer, WorstCase
 from services.ledger.rules.refusals import BudgetExceeded, IdReused, ModelUnpriced
 from services.ledger.rules.values import BudgetWindow, HoldState, Left, Tokens
 from services.ledger.rules.windows import window_at
@@ -15,7 +15,7 @@ def test_the_dearest_worst_case_is_held_on_every_budget_that_applies() -> None:
     wide, narrow = budget(1, 1_000_000), budget(2, 900_000, feature="chat")
     elsewhere = budget(3, 500, feature="search")
     kept = books(wide, narrow, elsewhere)
-    cases = (("cheap", Tokens(input_tokens=10)), ("strong", Tokens(input_tokens=10)))
+    cases = tuple(WorstCase(model, Tokens(input_tokens=10)) for model in ("cheap", "strong"))
     hold = apply(kept, reserve(0, worst_cases=cases))
     assert isinstance(hold, HoldAnswer)
     assert hold.held_nanos == 100_000
@@ -31,9 +31,9 @@ def test_a_hold_that_would_break_one_budget_touches_none() -> None:
     kept = books(wide, narrow)
     with pytest.raises(BudgetExceeded) as caught:
         apply(kept, reserve(10))
-    refusal = caught.value
-    assert (refusal.budget_id, refusal.limit_nanos) == ("b2", 9_999)
-    assert (refusal.left_nanos, refusal.needed_nanos) == (9_999, 10_000)
+    refusal = caught.value.notice
+    assert (refusal.budget_id, refusal.limit_amount) == ("b2", 9_999)
+    assert (refusal.left_amount, refusal.needed_amount) == (9_999, 10_000)
     assert left_of(kept, [wide, narrow]) == [1_000_000, 9_999]
     assert not kept.changes.balances
     assert not kept.changes.new_holds
@@ -52,7 +52,7 @@ def test_of_several_broken_budgets_the_one_with_the_least_left_is_named() -> Non
     kept = books(budget(1, 500), budget(2, 300, user="ann"), budget(3, 300, feature="chat"))
     with pytest.raises(BudgetExceeded) as caught:
         apply(kept, reserve(10))
-    assert caught.value.budget_id == "b2"
+    assert caught.value.notice.budget_id == "b2"
 
 
 def test_the_refusal_says_when_the_window_starts_anew() -> None:
@@ -60,10 +60,10 @@ def test_the_refusal_says_when_the_window_starts_anew() -> None:
     kept = books(budget(1, 5, window=BudgetWindow.DAY))
     with pytest.raises(BudgetExceeded) as caught:
         apply(kept, reserve(10))
-    assert caught.value.reset_us == window_at(BudgetWindow.DAY, NOW).end_us
+    assert caught.value.notice.reset_us == window_at(BudgetWindow.DAY, NOW).end_us
     with pytest.raises(BudgetExceeded) as caught:
         apply(books(budget(1, 5)), reserve(10))
-    assert caught.value.reset_us is None
+    assert caught.value.notice.reset_us is None
 
 
 def test_a_limit_of_zero_refuses_what_costs_and_admits_what_does_not() -> None:

@@ -5,6 +5,7 @@ import pytest
 from catalog.config import parse_config
 from catalog.prices import PriceBook
 from services.ledger.rules.apply import apply, apply_all
+from services.ledger.rules.applying import BudgetIndex
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Settlement
 from services.ledger.rules.pricing import CatalogPrices
@@ -63,7 +64,7 @@ def _reopened(kept: Books, now_us: int, *budgets: Budget) -> Books:
     return Books(
         PRICES,
         now_us,
-        budgets=budgets or [ONLY],
+        budgets=BudgetIndex(budgets or [ONLY]),
         balances=changes.balances,
         holds=[*changes.new_holds.values(), *changes.changed_holds.values()],
         entries=changes.entries,
@@ -80,7 +81,7 @@ def test_a_settlement_charges_what_was_used_and_returns_the_rest() -> None:
     assert done.charged_nanos == 7_000
     assert done.hold.state is HoldState.SETTLED
     assert done.hold.tightest is not None
-    assert done.hold.tightest.left_nanos == 93_000
+    assert done.hold.tightest.left_amount == 93_000
     (entry,) = done.entries
     assert (entry.cost_nanos, entry.late, entry.overage_nanos) == (7_000, False, 0)
     assert left_of(kept, [ONLY]) == [93_000]
@@ -228,14 +229,14 @@ def test_a_settlement_goes_to_the_window_of_its_reservation() -> None:
     later = _reopened(kept, NOW + 60 * SECOND + HOUR_US, hourly)
     apply_all(later, [settle(command.hold_id, attempt(7))])
     before = BalanceKey(1, window_at(BudgetWindow.HOUR, NOW).start_us)
-    assert later.changes.balances[before].settled_nanos == 7_000
+    assert later.changes.balances[before].settled_amount == 7_000
     assert left_of(later, [hourly]) == [100_000]
 
 
 def test_a_settlement_has_the_prices_of_its_reservation() -> None:
     """The price rises at midnight, between the two: the hold still covers the charge."""
     prices = CatalogPrices(PriceBook(parse_config(DEARER_TOMORROW)))
-    kept = Books(prices, NOW, budgets=[ONLY])
+    kept = Books(prices, NOW, budgets=BudgetIndex([ONLY]))
     command = reserve(10)
     apply(kept, command)
     kept.now_us += DAY_US
@@ -286,13 +287,13 @@ def test_money_beyond_what_can_be_kept_is_refused_not_wrapped() -> None:
     kept = Books(
         PRICES,
         NOW,
-        budgets=[ONLY],
+        budgets=BudgetIndex([ONLY]),
         balances={BalanceKey(1, 0): Balance(2**63 - 5_000, 0, 1)},
     )
     with pytest.raises(UsageImpossible):
         apply(kept, record(attempt(6)))
     apply(kept, record(attempt(4)))
-    assert kept.changes.balances[BalanceKey(1, 0)].settled_nanos == 2**63 - 1_000
+    assert kept.changes.balances[BalanceKey(1, 0)].settled_amount == 2**63 - 1_000
 
 
 def test_a_record_is_charged_to_the_budgets_and_repeats_to_the_same_row() -> None:

@@ -10,7 +10,7 @@ from spendgate.ledger.v1 import budget_pb2, entry_pb2, key_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
 from chassis.errors import InvalidFields
-from services.ledger import validate
+from services.ledger import validate, validate_desk
 from tests.unit.ledger.making import new_id
 
 LONG = "é" * 65
@@ -189,17 +189,17 @@ BROKEN: list[tuple[Callable[[Any], None], Callable[[], Any], Callable[[Any], Non
     ),
     (validate.check_record, _record, _set("attempt", None), "attempt"),
     (validate.check_record, _record, _set("attempt.entry_id", ""), "attempt.entry_id"),
-    (validate.check_new_budget, _budget, _set("budget_id", ""), "budget_id"),
-    (validate.check_new_budget, _budget, _set("scope", None), "scope.tenant"),
-    (validate.check_new_budget, _budget, _set("window", 0), "window"),
-    (validate.check_new_budget, _budget, _set("limit_nanos", None), "limit_nanos"),
-    (validate.check_new_budget, _budget, _set("limit_nanos", -1), "limit_nanos"),
-    (validate.check_update, _update, _set("update_mask.paths", []), "update_mask"),
-    (validate.check_update, _update, _set("update_mask.paths", ["window"]), "update_mask"),
-    (validate.check_update, _update, _set("budget.limit_nanos", -1), "budget.limit_nanos"),
-    (validate.check_new_key, _key, _set("key_id", ""), "key_id"),
-    (validate.check_new_key, _key, _set("role", 99), "role"),
-    (validate.check_new_key, _key, _set("lifetime", SECONDS()), "lifetime"),
+    (validate_desk.check_new_budget, _budget, _set("budget_id", ""), "budget_id"),
+    (validate_desk.check_new_budget, _budget, _set("scope", None), "scope.tenant"),
+    (validate_desk.check_new_budget, _budget, _set("window", 0), "window"),
+    (validate_desk.check_new_budget, _budget, _set("limit_nanos", None), "limit_nanos"),
+    (validate_desk.check_new_budget, _budget, _set("limit_nanos", -1), "limit_nanos"),
+    (validate_desk.check_update, _update, _set("update_mask.paths", []), "update_mask"),
+    (validate_desk.check_update, _update, _set("update_mask.paths", ["window"]), "update_mask"),
+    (validate_desk.check_update, _update, _set("budget.limit_nanos", -1), "budget.limit_nanos"),
+    (validate_desk.check_new_key, _key, _set("key_id", ""), "key_id"),
+    (validate_desk.check_new_key, _key, _set("role", 99), "role"),
+    (validate_desk.check_new_key, _key, _set("lifetime", SECONDS()), "lifetime"),
     (validate.check_report, _report, _set("tenant", ""), "tenant"),
     (validate.check_report, _report, _set("group_by", [1, 2, 3, 4]), "group_by"),
     (validate.check_report, _report, _set("group_by", [1, 1]), "group_by"),
@@ -239,7 +239,7 @@ def test_all_violations_are_told_at_once_and_never_quote_what_was_sent() -> None
 
 def test_every_default_is_sound() -> None:
     """What the contract leaves open may be left out."""
-    validate.check_new_key(_key())
+    validate_desk.check_new_key(_key())
     assert _key().role == key_pb2.KEY_ROLE_UNSPECIFIED
     validate.check_report(pb.ReportRequest(tenant="acme"))
     validate.check_release(pb.ReleaseItem(hold_id=new_id()))

@@ -1,0 +1,98 @@
+"""Budgets, keys and books at the gateway's door: an admin's calls, handed on to the ledger.
+
+The gateway answers these methods of LedgerService itself, for keys with the admin role and for
+their own tenant only. What moves money or looks at all tenants is not among them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import grpc
+from spendgate.ledger.v1 import ledger_service_pb2 as pb
+
+from chassis.calls import current_call
+from chassis.deadline import Deadline
+from chassis.errors import FieldViolation, InvalidFields, RemoteError
+from gateway.door import Identity
+from gateway.errors import AdminRequired, KeyInvalid, from_service
+
+SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
+
+# Method -> where its request names the tenant.
+FORWARDED: dict[str, tuple[str, ...]] = {
+    "CreateBudget": ("scope", "tenant"),
+    "GetBudget": ("tenant",),
+    "ListBudgets": ("tenant",),
+    "UpdateBudget": ("budget", "scope", "tenant"),
+    "DeleteBudget": ("tenant",),
+    "CreateKey": ("tenant",),
+    "ListKeys": ("tenant",),
+    "UpdateKey": ("key", "tenant"),
+    "RotateKey": ("tenant",),
+    "DisableKey": ("tenant",),
+    "Report": ("tenant",),
+    "ListEntries": ("tenant",),
+}
+
+
+class Ledger(Protocol):
+    """Where the calls go."""
+
+    async def ask_ledger(self, method: str, request: Any, deadline: Deadline) -> Any:
+        """The answer of a method of LedgerService. Raises what chassis.channel.Link.call raises."""
+        ...
+
+
+class Desk:
+    """Hands calls on."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def forward(self, method: str, request: Any, caller: object, deadline: Deadline) -> Any:
+        """The ledger's answer; a request that names no tenant is the caller's own.
+
+        Raises: KeyInvalid; AdminRequired; InvalidFields for another tenant; the ledger's
+        refusals, which keep its domain; ServiceUnavailable.
+        """
+        if not isinstance(caller, Identity):
+            raise KeyInvalid
+        if not caller.admin:
+            raise AdminRequired
+        *path, field = FORWARDED[method]
+        place = request
+        for name in path:
+            place = getattr(place, name)
+        if getattr(place, field) not in ("", caller.tenant):
+            where = ".".join((*path, field))
+            violation = FieldViolation(where, "is not the tenant of this key")
+            raise InvalidFields("REQUEST_INVALID", violation)
+        setattr(place, field, caller.tenant)
+        try:
+            return await self._ledger.ask_ledger(method, request, deadline)
+        except RemoteError as error:
+            if error.reason:
+                raise
+            raise from_service("ledger", error) from None
+
+
+def add_to_server(desk: Desk, server: Any) -> None:
+    """Registers the forwarded methods, and only those: the others are unimplemented here."""
+    handlers = {
+        method: grpc.unary_unary_rpc_method_handler(
+            _handler(desk, method),
+            request_deserializer=getattr(pb, f"{method}Request").FromString,
+            response_serializer=getattr(pb, f"{method}Response").SerializeToString,
+        )
+        for method in FORWARDED
+    }
+    generic = grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+    server.add_generic_rpc_handlers((generic,))
+
+
+def _handler(desk: Desk, method: str) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def handle(request: Any, _: Any) -> Any:
+        call = current_call()
+        return await desk.forward(method, request, call.caller, call.deadline)
+
+    return handle
