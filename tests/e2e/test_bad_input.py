@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
+from spendgate.ledger.v1 import entry_pb2
 
 from tests.e2e.house import bearer, prompt_of, until
 
@@ -131,7 +132,8 @@ async def test_what_the_provider_refuses_is_told_as_such(house, tenant):
 
 
 async def test_a_deadline_is_kept(house, tenant):
-    """The caller's time is the request's."""
+    """The caller's time is the request's. What the provider had taken by then is owed: the prompt,
+    as it was counted, and not the answer that nobody saw."""
     secret = await house.key(tenant)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await house.gateway.Complete(
@@ -145,7 +147,10 @@ async def test_a_deadline_is_kept(house, tenant):
         return await house.entries(tenant)
 
     (entry,) = await until(released)
-    assert entry.cost_nanos == 0
+    assert entry.attempt.usage_source == entry_pb2.USAGE_SOURCE_COUNTED
+    assert entry.attempt.usage.input_tokens > 0
+    assert entry.attempt.usage.output_tokens == 0
+    assert entry.cost_nanos > 0
 
 
 @pytest.mark.parametrize("secret", ["", "sg_wrong", "sg_" + "x" * 600])

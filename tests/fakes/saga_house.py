@@ -100,17 +100,10 @@ class House:
             shaping=Shaping(fleet, lambda: self.day),
             new_id=new_id,
         )
-        learning = fleet.config.routing.learning
+        purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
+        kit = {"caller": caller, "answers": answers, "outcomes": outcomes, "purse": purse}
         shadows = Shadows(
-            self.services,
-            self.books,
-            steps,
-            caller=caller,
-            answers=answers,
-            outcomes=outcomes,
-            telemetry=telemetry,
-            purse=Purse(learning.shadow_usd_per_day_max, lambda: self.day),
-            new_id=new_id,
+            self.services, self.books, steps, telemetry=telemetry, new_id=new_id, **kit
         )
         self.door = Completer(
             Parts(
