@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 def _environ(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SPENDGATE_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
+    return {**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", **more}
 
 
 class Up:
