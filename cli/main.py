@@ -21,7 +21,7 @@ LAZY = {
     "alerts": ("cli.alerts", "List alerts, or watch them come."),
     "opportunities": ("cli.opportunities", "What could be saved, with evidence."),
     "anatomy": ("cli.anatomy", "Where the money went, from a naive estimate on."),
-    "ledger": ("cli.ledger", "Look after the books: migrate, archive, import, reconcile."),
+    "ledger": ("cli.ledger", "Look after the books: verify, migrate, archive, import."),
     "compression": ("cli.compression", "Test whether answers survive shorter prompts."),
     "eval": ("cli.evals", "Measure Spendgate's own parts on a file."),
 }

@@ -1,6 +1,8 @@
 """The tables are brought to what this version needs, and nothing is lost on the way."""
 
 import asyncio
+import contextlib
+import json
 import os
 import sqlite3
 import sys
@@ -9,11 +11,15 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, MetaData, inspect, text
 
 from services.ledger.sql.database import BooksNotOpened
-from services.ledger.sql.migrations.steps import configured, current, newest, upgrade
+from services.ledger.sql.migrations.steps import VERSIONS, configured, current, newest, upgrade
+from services.ledger.sql.partitions import make_months
 from services.ledger.sql.shape import shape
 from services.ledger.wiring import open_database
 from tests.fakes.ledger_clock import SetClock
@@ -94,6 +100,64 @@ async def test_books_from_before_there_were_revisions_go_on(
             11_000, 9_000, 8_000, 7_000,
         ]  # fmt: skip
         assert await ledger.differences() == []
+
+
+def _upgrade_to(connection: Connection, revision: str) -> None:
+    """As a ledger that knew no more did."""
+    directory = ScriptDirectory(str(VERSIONS.parent), version_locations=[str(VERSIONS)])
+
+    def steps(at: Any, _: Any) -> Any:
+        return directory._upgrade_revs(revision, at)
+
+    with EnvironmentContext(Config(), directory, fn=steps) as environment:
+        environment.configure(connection=connection, transaction_per_migration=False)
+        environment.run_migrations()
+
+
+def _fill(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """`rows` as SQLite tells them, in the types of the tables there are."""
+    if connection.dialect.name == "postgresql":
+        make_months(connection, rows["entry"][0]["book_us"])
+    tables = MetaData()
+    tables.reflect(connection, only=list(rows))
+    reads = {"BOOLEAN": bool, "JSON": json.loads}
+    for name, found in rows.items():
+        kinds = {c.name: reads.get(str(c.type), lambda value: value) for c in tables.tables[name].c}
+        made = [{k: kinds[k](v) for k, v in row.items()} for row in found]
+        connection.execute(tables.tables[name].insert(), made)
+
+
+async def test_rows_of_before_budgets_of_any_scope_are_kept(books_url: str) -> None:
+    """On both databases: each budget is a hard one in nano-USD, each row keeps what it says."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as file:
+        file.executescript(BEFORE_REVISIONS.read_text())
+        file.row_factory = sqlite3.Row
+        names = ("budget", "balance", "hold", "budget_line", "entry", "api_key")
+        rows = {n: [dict(r) for r in file.execute(f"SELECT * FROM {n}")] for n in names}
+    database = open_database(books_url, wait_seconds=10)
+    await database.write(lambda conn: _upgrade_to(conn, "0003"))
+    await database.write(lambda conn: _fill(conn, rows))
+    await database.prepare(upgrade)
+
+    async def told(select: str) -> list[tuple[Any, ...]]:
+        found = await database.read(lambda conn: conn.execute(text(select)).all())
+        return [tuple(row) for row in found]
+
+    for name in names:
+        assert await told(f"SELECT count(*) FROM {name}") == [(len(rows[name]),)]
+    assert await told("SELECT limit_amount, unit, mode FROM budget ORDER BY number") == [
+        (1_000_000, 1, 1), (500_000, 1, 1),
+    ]  # fmt: skip
+    assert await told("SELECT settled_amount, reserved_amount, subject FROM balance") == [
+        (24_000, 40_000, ""), (24_000, 40_000, ""),
+    ]  # fmt: skip
+    assert await told("SELECT DISTINCT held_amount, unit FROM budget_line") == [(20_000, 1)]
+    assert await told("SELECT sum(cost_nanos), min(price_us) FROM entry") == [
+        (24_000, 1_773_145_800_000_000)
+    ]
+    ((left,),) = await told("SELECT reserve_left FROM hold WHERE hold_id LIKE '42538f8e%'")
+    assert (json.loads(left) if isinstance(left, str) else left) == ["chat", 480_000, 500_000, 1]
+    await database.close()
 
 
 async def test_bringing_up_to_date_twice_at_once_does_it_once(books_url: str) -> None:
