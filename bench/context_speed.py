@@ -7,6 +7,7 @@ from typing import Any
 
 from spendgate.chat.v1 import chat_pb2 as chat
 
+from bench.count_engine import reference_of
 from catalog.price import Rates
 from services.tokenizer import vocabulary
 from services.tokenizer.compress.compress import Options, Rule
@@ -26,16 +27,18 @@ RATES = Rates(2_500_000, 250_000, 2_500_000, 0, 15_000_000, 0, 0)
 
 
 def prepare_speed(talks: Sequence[Sequence[chat.Message]]) -> dict[str, Any]:
-    """Medians in microseconds, taken in turns; the count is tiktoken's of every text."""
+    """Medians in microseconds, taken in turns; the count is tiktoken's of every text, whichever
+    engine serves."""
     vocabularies = vocabulary.load()
     model = model_of(MODEL)
     words = vocabularies[model.encoding]
+    encode = reference_of(vocabularies).encoding.encode_ordinary
     messages = _long(talks, words.count)
     before, whole = _prompts(messages)
     ask = Ask(LIGHT, Fit(Policy.AUTO, BUDGET_TOKENS_DEFAULT, Shape(RATES, 1024, 300, 400_000)))
     counts, prepared = [], []
     for _ in range(ROUNDS):
-        counts.append(_micros(lambda: [words.count(text) for text in _texts(messages)]))
+        counts.append(_micros(lambda: [len(encode(text)) for text in _texts(messages)]))
         memo: Memo[Tally] = Memo(100_000, bytes(KEY_BYTES))
         meter = Meter(model, words, FixedRatios(), memo=memo)
         known = Conversations(100_000, bytes(KEY_BYTES))

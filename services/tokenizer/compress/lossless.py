@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import regex  # type: ignore[import-untyped]  # it ships no types
 
@@ -9,6 +10,8 @@ from services.tokenizer.compress.spans import CODE, rewrite
 
 # Strings are taken whole, so that a blank in one is not one between two.
 _BLANKS_IN_JSON = regex.compile(r'("(?:[^"\\]|\\.)*+")|[ \t\r\n]++')
+# What most programs write between the parts, and its close form.
+_PAIRS = (('": ', '":'), (', "', ',"'), ("}, {", "},{"), ("], [", "],["))
 _CLOSE = {": ": ":", ", ": ",", "}, ": "},", "], ": "],", ": {": ":{", ": [": ":["}
 # Tabs part columns, and two of them an empty one: they stay.
 _TRAILING = regex.compile(r"(?<![ \t]) ++(?=\n)")
@@ -41,18 +44,21 @@ def quickest_minify(text: str, minified: str) -> Callable[[str], str]:
 
     The quick ways are wrong for some JSON: a string may hold what looks like the end of one.
     """
-    for quick in (_close_pairs, _close_usual_blanks, _close_between_quotes):
-        if quick(text) == minified:
-            return quick
-    return minify_json
+    pairs, made = [], text
+    for pair in _PAIRS:
+        closer = made.replace(*pair)
+        if closer != made:
+            pairs.append(pair)
+            made = closer
+        if made == minified:
+            return partial(_close_pairs, tuple(pairs))
+    return _close_between_quotes if _close_between_quotes(text) == minified else minify_json
 
 
-def _close_pairs(text: str) -> str:
-    return text.replace('": ', '":').replace(', "', ',"')
-
-
-def _close_usual_blanks(text: str) -> str:
-    return _close_pairs(text).replace("}, {", "},{").replace("], [", "],[")
+def _close_pairs(pairs: tuple[tuple[str, str], ...], text: str) -> str:
+    for wide, close in pairs:
+        text = text.replace(wide, close)
+    return text
 
 
 def _close_between_quotes(text: str) -> str:
