@@ -6,6 +6,7 @@ every statement is several trips between threads; that measured five times slowe
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,8 @@ from services.ledger.sql.database import BooksNotOpened
 T = TypeVar("T")
 
 READERS = 2
+# How often a file that somebody else has locked is tried.
+LOCKED_SECONDS = 0.01
 _DRIVERS = frozenset({"sqlite", "sqlite+pysqlite"})
 # A command that breaks one of these is at fault itself; everything else is the database's.
 _OF_THE_COMMAND = (exc.IntegrityError, exc.DataError, exc.ProgrammingError)
@@ -96,7 +99,7 @@ def _engine(path: Path, wait_seconds: float, *, begin: str, size: int) -> Engine
     def on_connect(connection: Any, _: Any) -> None:
         # The driver would begin transactions late, and so take the lock late.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
+        _keep_a_log(connection, wait_seconds)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -104,6 +107,20 @@ def _engine(path: Path, wait_seconds: float, *, begin: str, size: int) -> Engine
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _keep_a_log(connection: Any, wait_seconds: float) -> None:
+    """WAL. For this SQLite does not wait for a lock, as it does for everything else: two who open
+    a new file at once would find it locked."""
+    until = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(LOCKED_SECONDS)
 
 
 def _run(engine: Engine, work: Callable[[Connection], T]) -> T:

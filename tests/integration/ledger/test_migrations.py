@@ -162,10 +162,10 @@ async def test_rows_of_before_budgets_of_any_scope_are_kept(books_url: str) -> N
 
 async def test_bringing_up_to_date_twice_at_once_does_it_once(books_url: str) -> None:
     """Two operators, or a replica and an operator."""
-    both = [open_database(books_url, wait_seconds=10) for _ in range(2)]
-    await asyncio.gather(*(each.prepare(upgrade) for each in both))
-    assert await both[0].read(current) == newest()
-    for each in both:
+    several = [open_database(books_url, wait_seconds=10) for _ in range(4)]
+    await asyncio.gather(*(each.prepare(upgrade) for each in several))
+    assert await several[0].read(current) == newest()
+    for each in several:
         await each.close()
 
 
