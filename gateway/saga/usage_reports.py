@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterable
 
-from spendgate.chat.v1 import chat_pb2
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
@@ -13,6 +12,7 @@ from gateway.ports import Services
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 from gateway.saga.counted import counted_as
+from gateway.saga.summary import input_tokens
 
 REPORT_SECONDS_MAX = 2.0
 
@@ -47,21 +47,10 @@ class UsageReports:
             model=counted.model,
             encoding=counted.encoding,
             parts=ask.prepared.parts,
-            reported_tokens=_read_tokens(attempt.usage),
+            reported_tokens=input_tokens(attempt.usage),
         )
 
     async def _report(self, item: tokenizer_pb.ReportUsageItem) -> None:
         # A report that is lost teaches nothing, and costs nothing.
         with contextlib.suppress(Exception):
             await self._services.report_usage(item, Deadline.after(REPORT_SECONDS_MAX))
-
-
-def _read_tokens(usage: chat_pb2.TokenUsage) -> int:
-    """All input, cached or not, spoken or written."""
-    return (
-        usage.input_tokens
-        + usage.cached_input_tokens
-        + usage.cache_write_tokens
-        + usage.cache_write_1h_tokens
-        + usage.audio_input_tokens
-    )
