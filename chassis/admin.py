@@ -13,19 +13,9 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.health import Health
+from chassis.listening import OFF, AddressTaken
 
-OFF = "off"
 RECEIVE_BYTES_MAX = 64 * 1024
-
-
-class AdminAddressTaken(Exception):
-    """The admin port is in use, or not ours to open."""
-
-    def __init__(self, listen: str) -> None:
-        super().__init__(listen)
-        self.problems = [
-            f"cannot listen on {listen}: is it in use? SPENDGATE_ADMIN_LISTEN sets another"
-        ]
 
 
 @asynccontextmanager
@@ -34,7 +24,7 @@ async def admin_port(
 ) -> AsyncIterator[str]:
     """The port while the block runs; gives its address, "" for "off".
 
-    Raises: AdminAddressTaken.
+    Raises: AddressTaken.
     """
     if listen == OFF:
         yield ""
@@ -48,7 +38,7 @@ async def admin_port(
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise AdminAddressTaken(listen) from error
+        raise AddressTaken(listen, "SPENDGATE_ADMIN_LISTEN") from error
     await server.start()
     try:
         yield f"{listen.rpartition(':')[0]}:{port}"

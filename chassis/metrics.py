@@ -18,12 +18,12 @@ from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetr
 from opentelemetry.sdk.resources import Resource
 
 from chassis import names
+from chassis.listening import OFF, AddressTaken
 
 EXPORT_SECONDS = 15.0
 EXPORT_SECONDS_MAX = 2.0
 SHUTDOWN_SECONDS_MAX = 2.0
 LAG_SECONDS = 0.25
-OFF = "off"
 # The SDK then counts spans that were dropped, and exports that failed.
 _SDK_METRICS = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"
 
@@ -34,16 +34,6 @@ _lag = _meter.create_histogram(
     description="How late the event loop ran a timer: what blocks it shows here.",
     explicit_bucket_boundaries_advisory=names.DURATION_BOUNDARIES_SECONDS,
 )
-
-
-class MetricsAddressTaken(Exception):
-    """The port for Prometheus is in use, or not ours to open."""
-
-    def __init__(self, listen: str) -> None:
-        super().__init__(listen)
-        self.problems = [
-            f"cannot listen on {listen}: is it in use? SPENDGATE_METRICS_LISTEN sets another"
-        ]
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ class Metrics:
 def set_up(service: str, listen: str, otlp_endpoint: str | None) -> Metrics:
     """Gives this process its provider. Call once, before spans are set up.
 
-    Raises: MetricsAddressTaken.
+    Raises: AddressTaken.
     """
     readers: list[MetricReader] = []
     if otlp_endpoint is not None:
@@ -114,7 +104,7 @@ def _page(listen: str) -> WSGIServer:
     try:
         page: Any = start_http_server(int(port), host.strip("[]"))[0]
     except (OSError, OverflowError) as error:
-        raise MetricsAddressTaken(listen) from error
+        raise AddressTaken(listen, "SPENDGATE_METRICS_LISTEN") from error
     server: WSGIServer = page
     return server
 

@@ -21,6 +21,7 @@ from chassis.auth import Authenticate, fleet_token
 from chassis.errors import ErrorTable
 from chassis.health import Health
 from chassis.interceptors import Layered, LayerSettings
+from chassis.listening import AddressTaken
 from chassis.settings import ServiceSettings, SettingsError
 from chassis.telemetry import Telemetry
 from chassis.tls import server_credentials
@@ -89,14 +90,6 @@ class UnsafeListen(Exception):
         ]
 
 
-class AddressTaken(Exception):
-    """The port is in use, or not ours to open."""
-
-    def __init__(self, listen: str) -> None:
-        super().__init__(listen)
-        self.problems = [f"cannot listen on {listen}: is it in use? SPENDGATE_LISTEN sets another"]
-
-
 @asynccontextmanager
 async def running(
     name: str,
@@ -107,7 +100,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """The service `name` while the block runs; drained and cleaned up at its end.
 
-    Raises: UnsafeListen; AddressTaken; AdminAddressTaken; TlsUnreadable; what `build` raises.
+    Raises: UnsafeListen; AddressTaken; TlsUnreadable; what `build` raises.
     """
     _check_listen(settings)
     spans = telemetry.set_up(
@@ -168,7 +161,7 @@ async def _until_told(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     kept = metrics.set_up(name, settings.metrics_listen, settings.otlp_metrics_endpoint)
-    watch = asyncio.create_task(metrics.watch_loop())
+    watch = asyncio.create_task(metrics.watch_loop()) if kept.provider is not None else None
     try:
         async with running(name, settings, build, starts_traces=starts_traces):
             if kept.address:
@@ -176,7 +169,8 @@ async def _until_told(
             await told.wait()
             _log.info("told to stop")
     finally:
-        watch.cancel()
+        if watch is not None:
+            watch.cancel()
         await asyncio.to_thread(kept.stop)
 
 
@@ -214,7 +208,7 @@ async def _start(
                 server_credentials(settings.tls, clients_shown=room.authenticate is None),
             )
     except RuntimeError as error:
-        raise AddressTaken(settings.listen) from error
+        raise AddressTaken(settings.listen, "SPENDGATE_LISTEN") from error
     await server.start()
     return server, port
 

@@ -15,6 +15,7 @@ from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
 from catalog.schema import ProviderConfig
+from chassis.listening import OFF, AddressTaken
 from chassis.server import Outfit, Room
 from chassis.settings import SettingsError, secret_of
 from gateway import desk
@@ -51,8 +52,6 @@ from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
 
-HTTP_OFF = "off"
-
 
 class SetupProblem(Exception):
     """The fleet file asks for what cannot be had here. Names keys and variables, no values."""
@@ -62,20 +61,10 @@ class SetupProblem(Exception):
         self.problems = problems
 
 
-class HttpAddressTaken(Exception):
-    """The HTTP port is in use, or not ours to open."""
-
-    def __init__(self, listen: str) -> None:
-        super().__init__(listen)
-        self.problems = [
-            f"cannot listen on {listen}: is it in use? SPENDGATE_HTTP_LISTEN sets another"
-        ]
-
-
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """The gateway's room: the saga, its edges, the outbox with its relay.
 
-    Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; HttpAddressTaken; OSError.
+    Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; AddressTaken; OSError.
     """
     fleet = load_fleet(settings.config)
     outbox_part = outfit.health.part("outbox")
@@ -153,7 +142,7 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
 async def _open_http(
     settings: GatewaySettings, outfit: Outfit, door: Completer
 ) -> HttpServer | None:
-    if settings.http_listen == HTTP_OFF:
+    if settings.http_listen == OFF:
         return None
     edge = Edge(
         door,
@@ -167,7 +156,7 @@ async def _open_http(
     try:
         await server.start(settings.http_listen)
     except OSError as error:
-        raise HttpAddressTaken(settings.http_listen) from error
+        raise AddressTaken(settings.http_listen, "SPENDGATE_HTTP_LISTEN") from error
     return server
 
 
