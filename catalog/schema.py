@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.alerts import AlertsConfig
+from catalog.automatic import is_automatic, policy_word
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
@@ -54,6 +55,8 @@ __all__ = [
     "RoutingConfig",
     "RoutingPolicy",
     "TimeoutsConfig",
+    "is_automatic",
+    "policy_word",
 ]
 
 

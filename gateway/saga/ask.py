@@ -14,7 +14,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
 from catalog.caching import CachingMode, CachingPolicy
 from catalog.prompts import PromptsConfig
-from catalog.schema import AUTO, CacheConfig, CacheScope
+from catalog.schema import CacheConfig, CacheScope, is_automatic, policy_word
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
@@ -86,7 +86,12 @@ class Ask:
     @property
     def automatic(self) -> bool:
         """True when the router, not the caller, chooses the model."""
-        return self.model == AUTO
+        return is_automatic(self.model)
+
+    @property
+    def policy_word(self) -> str:
+        """The routing policy that the caller names, "" when none."""
+        return policy_word(self.model)
 
     def latency_ms(self) -> int:
         """Milliseconds since the request came in."""

@@ -11,7 +11,7 @@ from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from catalog.fleet import Fleet
 from catalog.prices import UnknownModel
-from catalog.schema import AUTO
+from catalog.schema import is_automatic
 from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError, StatusError
@@ -233,7 +233,7 @@ class Completer:
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
         try:
-            name = self._parts.fleet.book.name_of(model) if model != AUTO else ""
+            name = self._parts.fleet.book.name_of(model) if not is_automatic(model) else ""
         except UnknownModel:
             return  # The router says so, with the nearest name.
         if name and not identity.may_call(name):

@@ -14,7 +14,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 from catalog.fleet import Fleet
 from catalog.price import worst_usage
 from catalog.prices import UnknownModel
-from catalog.schema import AUTO, ModelConfig
+from catalog.schema import AUTO, ModelConfig, is_automatic
 from catalog.usage import BUCKETS
 from chassis import names
 from gateway.errors import ModelUnpriced, from_service
@@ -233,7 +233,7 @@ class Steps:
 
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
-        return (self._fleet.config.baseline_model or model) if model == AUTO else model
+        return (self._fleet.config.baseline_model or model) if is_automatic(model) else model
 
 
 def embedding_of(finding: Any) -> Sequence[float]:
