@@ -139,10 +139,19 @@ TierPercent = Annotated[Decimal, Field(gt=0, le=1000, decimal_places=2)]
 class ProviderConfig(Section):
     """Someone who serves models."""
 
-    kind: Literal["openai"] = "openai"
-    """The protocol spoken: "openai" is OpenAI's HTTP API, which most servers speak."""
+    kind: Literal["openai", "responses", "azure", "gemini"] = "openai"
+    """The protocol spoken: "openai" is OpenAI's chat completions, which most servers speak;
+    "responses" OpenAI's Responses; "azure" chat completions of Azure OpenAI; "gemini" Google's
+    generateContent."""
+    dialect: (
+        Literal["openai", "mistral", "groq", "deepseek", "openrouter", "xai", "compatible"] | None
+    ) = None
+    """For kind "openai": whose variant of it. Default: told by base_url."""
+    api_version: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")] | None = None
+    """For kind "azure": such as "2024-10-21". Default: the v1 API, which needs none."""
     base_url: Url | None = None
-    """Where it is, up to and including /v1. Give this or base_url_env."""
+    """Where it is, up to and including the API's version (/v1; /v1beta for "gemini"; for "azure"
+    the resource's endpoint without a path). Give this or base_url_env."""
     base_url_env: EnvironmentName | None = None
     """The environment variable that says where it is."""
     api_key_env: EnvironmentName | None = None
@@ -151,6 +160,12 @@ class ProviderConfig(Section):
     """Longest wait for one whole answer."""
     priced_as: Name | None = None
     """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
+    unsupported: Literal["error", "drop"] = "error"
+    """What becomes of an option that this provider lacks: "error" refuses the request and names
+    the option, "drop" leaves it out and says so in the answer's warnings."""
+    prompt_caching: Literal["auto", "off"] = "auto"
+    """Whether the gateway marks what is worth keeping in the provider's prompt cache, where the
+    caller marks nothing. "off" leaves it to the caller."""
 
     tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
         default={}, max_length=3

@@ -10,9 +10,12 @@ from pydantic import SecretStr
 from catalog.fleet import Fleet
 from catalog.schema import ProviderConfig
 from chassis.settings import SettingsError, secret_of
+from gateway.providers.azure import AzureProvider
+from gateway.providers.dialects import dialect_of
 from gateway.providers.http import HttpLimits
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
+from gateway.providers.wire import Line
 
 
 class SetupProblem(Exception):
@@ -36,18 +39,37 @@ class Placed:
 
 
 def _openai(placed: Placed) -> Provider:
+    dialect = dialect_of(placed.base_url, placed.config.dialect)
     return OpenAIProvider(
-        name=placed.name,
+        _line(placed), base_url=placed.base_url, api_key=placed.key, dialect=dialect
+    )
+
+
+def _azure(placed: Placed) -> Provider:
+    return AzureProvider(
+        _line(placed),
         base_url=placed.base_url,
         api_key=placed.key,
+        api_version=placed.config.api_version,
+    )
+
+
+def _line(placed: Placed) -> Line:
+    return Line(
+        name=placed.name,
         session=placed.session,
         limits=placed.limits,
         now=time.time,
+        unsupported=placed.config.unsupported,
+        prompt_caching=placed.config.prompt_caching == "auto",
     )
 
 
 # By ProviderConfig.kind.
-_ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {"openai": _openai}
+_ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {
+    "openai": _openai,
+    "azure": _azure,
+}
 
 
 def make_providers(
