@@ -26,6 +26,7 @@ STOPS_MAX = 16
 # through would book a wrong price.
 STANDARD_TIERS = ("auto", "default", "standard", None)
 UNPRICED_OPTIONS = frozenset({"web_search_options"})
+UNPRICED_TOOLS = ("web_search", "file_search", "code_interpreter", "image_generation", "google_")
 _REASON = "REQUEST_INVALID"
 
 
@@ -132,6 +133,7 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
         (f"prompt.tools[{place}].parameters_json", tool.parameters_json, object_from)
         for place, tool in enumerate(prompt.tools)
     ]
+    yield from _unpriced_tools(prompt)
     for path, text, read in texts:
         if not text:
             continue
@@ -142,6 +144,20 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
             continue
         if path == "prompt.extra_json":
             yield from _unpriced_options(value)
+
+
+def _unpriced_tools(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
+    for place, tool in enumerate(prompt.tools):
+        path = f"prompt.tools[{place}].extra_json"
+        try:
+            kind = object_from(tool.extra_json, path).get("type")
+        except InvalidFields as error:
+            yield from error.violations
+            continue
+        if isinstance(kind, str) and kind.startswith(UNPRICED_TOOLS):
+            yield FieldViolation(
+                f"prompt.tools[{place}]", "is billed apart from tokens, which has no price here"
+            )
 
 
 def _unpriced_options(extra: dict[str, Any]) -> Iterator[FieldViolation]:

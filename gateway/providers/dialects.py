@@ -32,6 +32,8 @@ class Dialect:
     developer_role: bool = True
     # Refuses fields of messages that it does not know.
     strict_messages: bool = False
+    # Knows an object of options about reasoning.
+    reasoning_object: bool = False
     # Gives vectors in base64: exact, and a third of the bytes.
     base64_vectors: bool = False
     # Takes a key by which it finds the machine that has the prompt's beginning in its cache.
@@ -67,7 +69,7 @@ DIALECTS: Mapping[str, Dialect] = {
         one_choice=True,
         developer_role=False,
     ),
-    "openrouter": Dialect(),
+    "openrouter": Dialect(reasoning_object=True),
     "xai": Dialect(limit_field="max_completion_tokens", lacking=frozenset({"logit_bias"})),
     # vLLM, Ollama, the server of llama.cpp and whoever else speaks the protocol.
     "compatible": Dialect(developer_role=False),

@@ -12,9 +12,11 @@ from catalog.schema import ProviderConfig
 from chassis.settings import SettingsError, secret_of
 from gateway.providers.azure import AzureProvider
 from gateway.providers.dialects import dialect_of
+from gateway.providers.gemini import GeminiProvider
 from gateway.providers.http import HttpLimits
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
+from gateway.providers.responses import ResponsesProvider
 from gateway.providers.wire import Line
 
 
@@ -54,6 +56,14 @@ def _azure(placed: Placed) -> Provider:
     )
 
 
+def _responses(placed: Placed) -> Provider:
+    return ResponsesProvider(_line(placed), base_url=placed.base_url, api_key=placed.key)
+
+
+def _gemini(placed: Placed) -> Provider:
+    return GeminiProvider(_line(placed), base_url=placed.base_url, api_key=placed.key)
+
+
 def _line(placed: Placed) -> Line:
     return Line(
         name=placed.name,
@@ -69,6 +79,8 @@ def _line(placed: Placed) -> Line:
 _ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {
     "openai": _openai,
     "azure": _azure,
+    "gemini": _gemini,
+    "responses": _responses,
 }
 
 

@@ -85,7 +85,8 @@ class ChatWire:
     def render(self, call: ProviderCall, options: Options, *, stream: bool) -> dict[str, Any]:
         """The call as JSON. Raises: InvalidFields, OptionUnsupported."""
         dialect = self._dialect
-        told = options.without(render_prompt(call.prompt), sorted(dialect.lacking))
+        told = _without_other_protocols(render_prompt(call.prompt), options, dialect)
+        told = options.without(told, sorted(dialect.lacking))
         if dialect.one_choice and told.get("n", 1) > 1:
             told = options.without(told, ["n"])
         for message in told["messages"]:
@@ -127,6 +128,23 @@ class OpenAIProvider(WireProvider):
         """`dialect` defaults to what the address tells."""
         address, dialect = Address(base_url, api_key), dialect or dialect_of(base_url)
         super().__init__(line, ChatWire(address, dialect, prompt_caching=line.prompt_caching))
+
+
+def _without_other_protocols(
+    told: dict[str, Any], options: Options, dialect: Dialect
+) -> dict[str, Any]:
+    """What only OpenAI's Responses have, where it asks for something that is not so anyway."""
+    include = told.pop("include", None) or ()
+    if set(include) - {"reasoning.encrypted_content"}:
+        options.lacks("include")
+    if told.pop("truncation", "disabled") != "disabled":
+        options.lacks("truncation")
+    if told.pop("max_tool_calls", None) is not None:
+        options.lacks("max_tool_calls")
+    if "reasoning" in told and not dialect.reasoning_object:
+        options.lacks("reasoning.summary")
+        del told["reasoning"]
+    return told
 
 
 def _fit(message: dict[str, Any], dialect: Dialect) -> None:
