@@ -7,6 +7,7 @@ from gateway.door import Door
 from gateway.http.edge import Edge
 from gateway.http.intake import EdgeLimits, Intake
 from gateway.http.openai_chat import OpenAIChat
+from gateway.http.openai_responses import OpenAIResponses
 
 
 def make_edge(
@@ -20,5 +21,8 @@ def make_edge(
 ) -> Edge:
     """The edge with all its parts. `now` is seconds since 1970."""
     intake = Intake(door, limits)
-    parts = [OpenAIChat(intake, errors, new_id=new_id, now=now)]
+    parts = [
+        OpenAIChat(intake, errors, new_id=new_id, now=now),
+        OpenAIResponses(intake, errors, new_id=new_id, now=now),
+    ]
     return Edge(parts, errors, limits, ready=ready)
