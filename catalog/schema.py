@@ -15,6 +15,7 @@ from catalog.alerts import AlertsConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
+from catalog.resilience import DeploymentConfig, RetryConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
     AUTO,
@@ -149,6 +150,9 @@ class ProviderConfig(Section):
     priced_as: Name | None = None
     """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
 
+    deployments: Annotated[list[DeploymentConfig], Field(max_length=32)] = []
+    """Several places or keys that serve this provider's models, in place of base_url and
+    api_key_env here. Each call takes one by weight; one that fails is left alone for a while."""
     tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
         default={}, max_length=3
     )
@@ -157,8 +161,12 @@ class ProviderConfig(Section):
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
-        if (self.base_url is None) == (self.base_url_env is None):
-            raise ValueError("give either base_url or base_url_env")
+        own = [self.base_url, self.base_url_env, self.api_key_env]
+        if self.deployments:
+            if any(each is not None for each in own):
+                raise ValueError("deployments take the place of base_url, base_url_env, api_key_env")
+        elif (self.base_url is None) == (self.base_url_env is None):
+            raise ValueError("give either base_url or base_url_env, or deployments")
         return self
 
     def address(self, environ: Mapping[str, str]) -> str | None:
@@ -235,19 +243,6 @@ class TimeoutsConfig(Section):
     """Reaching a provider."""
     idle_seconds: Seconds = 60.0
     """Between two pieces of an answer that is streamed."""
-
-
-class RetryConfig(Section):
-    """How a failing provider is tried again."""
-
-    attempts_max: Annotated[int, Field(ge=1, le=10)] = 3
-    """Tries of one model, the first included."""
-    backoff_seconds: Seconds = 0.25
-    """Wait before the second try; doubled each time, with jitter."""
-    backoff_seconds_max: Seconds = 8.0
-    """Longest wait between tries."""
-    retry_after_seconds_max: Seconds = 30.0
-    """A provider that asks for a longer wait is given up."""
 
 
 class FleetConfig(Section):
