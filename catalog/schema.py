@@ -150,7 +150,7 @@ class ProviderConfig(Section):
     priced_as: Name | None = None
     """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
 
-    deployments: Annotated[list[DeploymentConfig], Field(max_length=32)] = []
+    deployments: list[DeploymentConfig] = Field(default=[], max_length=32)
     """Several places or keys that serve this provider's models, in place of base_url and
     api_key_env here. Each call takes one by weight; one that fails is left alone for a while."""
     tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
@@ -164,10 +164,26 @@ class ProviderConfig(Section):
         own = [self.base_url, self.base_url_env, self.api_key_env]
         if self.deployments:
             if any(each is not None for each in own):
-                raise ValueError("deployments take the place of base_url, base_url_env, api_key_env")
+                raise ValueError(
+                    "deployments take the place of base_url, base_url_env, api_key_env"
+                )
         elif (self.base_url is None) == (self.base_url_env is None):
             raise ValueError("give either base_url or base_url_env, or deployments")
         return self
+
+    def places(self) -> list["ProviderConfig"]:
+        """Each deployment as a provider of its own; without deployments the provider itself."""
+        return [
+            self.model_copy(
+                update={
+                    "base_url": each.base_url,
+                    "base_url_env": each.base_url_env,
+                    "api_key_env": each.api_key_env,
+                    "deployments": [],
+                }
+            )
+            for each in self.deployments
+        ] or [self]
 
     def address(self, environ: Mapping[str, str]) -> str | None:
         """The base URL, None when its variable is not set. Raises ValueError when it is no URL."""

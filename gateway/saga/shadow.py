@@ -24,8 +24,9 @@ from gateway.ports import Services
 from gateway.saga.answers import Answers, Booked
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
-from gateway.saga.calling import Caller, Chain
+from gateway.saga.calling import Caller
 from gateway.saga.hold import held
+from gateway.saga.line import Chain
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import given_of, in_worker, wanted_of_prompt
 from gateway.saga.steps import Steps
