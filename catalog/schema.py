@@ -161,14 +161,11 @@ class ProviderConfig(Section):
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
-        own = [self.base_url, self.base_url_env, self.api_key_env]
         if self.deployments:
-            if any(each is not None for each in own):
-                raise ValueError(
-                    "deployments take the place of base_url, base_url_env, api_key_env"
-                )
+            if self.base_url or self.base_url_env or self.api_key_env:
+                raise ValueError("deployments take the place of base_url and api_key_env")
         elif (self.base_url is None) == (self.base_url_env is None):
-            raise ValueError("give either base_url or base_url_env, or deployments")
+            raise ValueError("give either base_url or base_url_env")
         return self
 
     def places(self) -> list["ProviderConfig"]:

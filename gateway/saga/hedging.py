@@ -142,6 +142,8 @@ class Hedging:
             return
         if loser.error is not None:
             self._line.note_failed(ask, hold, loser)
+            if winner.kind == entry_pb2.ENTRY_KIND_HEDGE:
+                winner.kind = entry_pb2.ENTRY_KIND_RETRY
             return
         hold.under_way.pop(loser.number, None)
         if winner.kind == entry_pb2.ENTRY_KIND_HEDGE:

@@ -111,9 +111,7 @@ class Line:
             return attempt, answer
         return None
 
-    async def pieces(
-        self, ask: Ask, hold: OwnedHold, attempt: Try
-    ) -> AsyncGenerator[ProviderDelta | ProviderEnd, None]:
+    async def pieces(self, ask: Ask, hold: OwnedHold, attempt: Try) -> AsyncGenerator[Piece, None]:
         """The pieces of one call; none when it fails before the first. Raises: ProviderFailed."""
         begun = False
         with self._on_the_line(ask, hold, attempt):
@@ -150,6 +148,7 @@ class Line:
             ask.span.add_event(names.EVENT_BREAKER_OPENED, whom(attempt.candidate))
 
     def note_failed(self, ask: Ask, hold: OwnedHold, attempt: Try) -> None:
+        """Books a call that brought nothing."""
         hold.under_way.pop(attempt.number, None)
         error = attempt.error
         reason = str(error.reason) if error is not None else ""
@@ -202,6 +201,7 @@ def _may_be_billed(error: ProviderError | None) -> bool:
 
 
 def whom(candidate: router_pb.Candidate) -> dict[str, str]:
+    """The provider and its model, for events."""
     return {
         names.GEN_AI_PROVIDER: candidate.provider,
         names.GEN_AI_REQUEST_MODEL: candidate.upstream_model,

@@ -50,6 +50,10 @@ class Purse:
         self._day = ""
         self._spent: dict[str, int] = {}
 
+    def take_over(self, usd_per_day_max: Decimal) -> None:
+        """Another limit holds from now on; what was spent today counts."""
+        self._nanos_max = int(usd_per_day_max * NANOS_PER_USD)
+
     def take(self, tenant: str, nanos: int) -> bool:
         """Takes `nanos` out, or nothing when they are not there."""
         today = self._now().date().isoformat()

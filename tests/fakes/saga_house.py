@@ -63,7 +63,7 @@ class House:
     """The saga and all that it stands on."""
 
     def __init__(self, routing: str = "", retry: str = "", **settings) -> None:
-        """`routing` is added to the fleet file, `retry` takes the place of the breaker that is off."""
+        """`routing` is added to the fleet file, `retry` stands for the breaker that is off."""
         self.services = FakeServices()
         self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
