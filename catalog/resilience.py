@@ -54,7 +54,7 @@ class BreakerConfig(Section):
 class HedgeMode(StrEnum):
     """Who gets a second call beside a slow one."""
 
-    OFF = "off"
+    NEVER = "never"
     ASKED = "asked"
     ALWAYS = "always"
 
@@ -71,7 +71,7 @@ class HedgeConfig(Section):
 
     mode: HedgeMode = HedgeMode.ASKED
     """"asked": for requests whose option hedge says so. "always": unless the option says no.
-    "off": never."""
+    "never": for none."""
     after_percent: Annotated[int, Field(ge=50, le=99)] = 95
     """The second call begins when this share of calls like it had been answered."""
     calls_min: Annotated[int, Field(ge=5, le=1_000)] = 20

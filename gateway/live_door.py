@@ -1,6 +1,6 @@
 """The door that stays while the saga behind it is changed for that of a new fleet file."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
@@ -39,7 +39,7 @@ class LiveDoor:
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece."""
         return self._door.stream(request, identity, traceparent, deadline)
 

@@ -96,7 +96,7 @@ class Hedging:
                     task.cancel()
                     await pumps[each.number][1].stop()
                 self._beaten(ask, hold, winner, each, None)
-            piece = done.result()
+            piece: Piece | None = done.result()
             while piece is not None:
                 yield winner, piece
                 piece = await pumps[winner.number][1].next()

@@ -103,41 +103,46 @@ class Line:
         self, ask: Ask, hold: OwnedHold, chain: Chain, attempt: Try
     ) -> tuple[Try, ProviderAnswer] | None:
         """One call. None: it failed, and `attempt.error` says how."""
-        with self._on_the_line(ask, hold, attempt):
-            provider = self._providers[attempt.candidate.provider]
-            answer = await provider.complete(_call(ask, attempt), chain.deadline)
-            self._upstreams.answered(attempt.leave)
-            attempt.answered_ns = time.time_ns()
-            return attempt, answer
-        return None
+        try:
+            with self._on_the_line(ask, hold, attempt):
+                provider = self._providers[attempt.candidate.provider]
+                answer = await provider.complete(_call(ask, attempt), chain.deadline)
+                self._upstreams.answered(attempt.leave)
+                attempt.answered_ns = time.time_ns()
+                return attempt, answer
+        except (ProviderUnavailable, ProviderRefused):
+            return None
 
     async def pieces(self, ask: Ask, hold: OwnedHold, attempt: Try) -> AsyncGenerator[Piece, None]:
         """The pieces of one call; none when it fails before the first. Raises: ProviderFailed."""
         begun = False
-        with self._on_the_line(ask, hold, attempt):
-            provider = self._providers[attempt.candidate.provider]
-            async with aclosing(provider.stream(_call(ask, attempt), ask.deadline)) as pieces:
-                async for piece in pieces:
-                    if not begun:
-                        begun = True
-                        self._upstreams.answered(attempt.leave)
-                    if isinstance(piece, ProviderEnd):
-                        attempt.answered_ns = time.time_ns()
-                    yield piece
-            return
-        if begun and isinstance(attempt.error, ProviderError):
-            failed = attempt.error
-            raise ProviderFailed(failed.provider, str(failed.reason), attempt.number)
+        try:
+            with self._on_the_line(ask, hold, attempt):
+                provider = self._providers[attempt.candidate.provider]
+                stream = provider.stream(_call(ask, attempt), ask.deadline)
+                async with aclosing(stream) as pieces:
+                    async for piece in pieces:
+                        if not begun:
+                            begun = True
+                            self._upstreams.answered(attempt.leave)
+                        if isinstance(piece, ProviderEnd):
+                            attempt.answered_ns = time.time_ns()
+                        yield piece
+        except (ProviderUnavailable, ProviderRefused) as error:
+            if begun:
+                reason = str(error.reason)
+                raise ProviderFailed(error.provider, reason, attempt.number) from None
 
     @contextmanager
     def _on_the_line(self, ask: Ask, hold: OwnedHold, attempt: Try) -> Iterator[None]:
-        """One call under way: owned by the hold until it is known what it took. An error of the
-        provider's ends the block quietly; `attempt.error` has it."""
+        """One call under way: owned by the hold until it is known what it took.
+        `attempt.error` has what the provider raised."""
         hold.under_way[attempt.number] = self._cancelled(ask, attempt)
         try:
             yield
         except (ProviderUnavailable, ProviderRefused) as error:
             attempt.error = error
+            raise
         finally:
             if not attempt.answered_ns:
                 self._note_ended(ask, attempt)

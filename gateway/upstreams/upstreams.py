@@ -101,7 +101,7 @@ class Upstreams:
         """When a second call begins beside the first. None: never."""
         config: HedgeConfig = self._retry.hedge
         wanted = asked if asked is not None else config.mode is HedgeMode.ALWAYS
-        if not wanted or config.mode is HedgeMode.OFF:
+        if not wanted or config.mode is HedgeMode.NEVER:
             return None
         usual = self._pace(provider, model, streams).percentile(
             config.after_percent, config.calls_min

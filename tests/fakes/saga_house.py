@@ -37,8 +37,10 @@ from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
 from tests.fakes.services import FakeServices
 
-FLEET_FILE = """
+PROVIDERS = """
 providers: {fake: {base_url: "http://127.0.0.1:1/v1"}}
+"""
+MODELS = """
 models:
   cheap:
     provider: fake
@@ -46,8 +48,10 @@ models:
     aliases: [thrifty]
   dear: {provider: fake, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
 baseline_model: dear
-retry: {attempts_max: 2, backoff_seconds: 0.001, breaker: {enabled: false}}
 """
+NO_BREAKER = "breaker: {enabled: false}"
+RETRY = "retry: {attempts_max: 2, backoff_seconds: 0.001, %s}\n"
+FLEET_FILE = PROVIDERS + MODELS + RETRY % NO_BREAKER
 IDENTITY = Identity(tenant="acme", key_id="k1")
 SETTINGS = GatewaySettings(
     tokenizer_address="x",
@@ -62,8 +66,11 @@ SETTINGS = GatewaySettings(
 class House:
     """The saga and all that it stands on."""
 
-    def __init__(self, routing: str = "", retry: str = "", **settings) -> None:
-        """`routing` is added to the fleet file, `retry` stands for the breaker that is off."""
+    def __init__(
+        self, routing: str = "", *, retry: str = NO_BREAKER, models: str = MODELS, **settings
+    ) -> None:
+        """`routing` is added to the fleet file, `retry` to its part about failing providers;
+        `models` are those of the file."""
         self.services = FakeServices()
         self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
@@ -71,8 +78,7 @@ class House:
         # Of the rate limits.
         self.now_us = 0
         numbers = itertools.count(1)
-        file = FLEET_FILE.replace("breaker: {enabled: false}", retry) if retry else FLEET_FILE
-        fleet = Fleet.of(parse_config(file + routing))
+        fleet = Fleet.of(parse_config(PROVIDERS + models + RETRY % retry + routing))
         settings = SETTINGS.model_copy(update=settings)
 
         def new_id() -> str:
