@@ -16,6 +16,7 @@ from catalog.automatic import is_automatic, policy_word
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
+from catalog.resilience import DeploymentConfig, RetryConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
     AUTO,
@@ -167,6 +168,9 @@ class ProviderConfig(Section):
     """Whether the gateway marks what is worth keeping in the provider's prompt cache, where the
     caller marks nothing. "off" leaves it to the caller."""
 
+    deployments: list[DeploymentConfig] = Field(default=[], max_length=32)
+    """Several places or keys that serve this provider's models, in place of base_url and
+    api_key_env here. Each call takes one by weight; one that fails is left alone for a while."""
     tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
         default={}, max_length=3
     )
@@ -175,9 +179,26 @@ class ProviderConfig(Section):
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:
-        if (self.base_url is None) == (self.base_url_env is None):
+        if self.deployments:
+            if self.base_url or self.base_url_env or self.api_key_env:
+                raise ValueError("deployments take the place of base_url and api_key_env")
+        elif (self.base_url is None) == (self.base_url_env is None):
             raise ValueError("give either base_url or base_url_env")
         return self
+
+    def places(self) -> list["ProviderConfig"]:
+        """Each deployment as a provider of its own; without deployments the provider itself."""
+        return [
+            self.model_copy(
+                update={
+                    "base_url": each.base_url,
+                    "base_url_env": each.base_url_env,
+                    "api_key_env": each.api_key_env,
+                    "deployments": [],
+                }
+            )
+            for each in self.deployments
+        ] or [self]
 
     def address(self, environ: Mapping[str, str]) -> str | None:
         """The base URL, None when its variable is not set. Raises ValueError when it is no URL."""
@@ -253,19 +274,6 @@ class TimeoutsConfig(Section):
     """Reaching a provider."""
     idle_seconds: Seconds = 60.0
     """Between two pieces of an answer that is streamed."""
-
-
-class RetryConfig(Section):
-    """How a failing provider is tried again."""
-
-    attempts_max: Annotated[int, Field(ge=1, le=10)] = 3
-    """Tries of one model, the first included."""
-    backoff_seconds: Seconds = 0.25
-    """Wait before the second try; doubled each time, with jitter."""
-    backoff_seconds_max: Seconds = 8.0
-    """Longest wait between tries."""
-    retry_after_seconds_max: Seconds = 30.0
-    """A provider that asks for a longer wait is given up."""
 
 
 class FleetConfig(Section):

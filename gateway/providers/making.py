@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from pydantic import SecretStr
 
 from catalog.fleet import Fleet
 from catalog.schema import ProviderConfig
-from chassis.settings import SettingsError, secret_of
+from chassis.settings import FILE_SUFFIX, SettingsError, secret_of
 from gateway.providers.azure import AzureProvider
+from gateway.providers.deployments import Deployment, DeploymentPool
 from gateway.providers.dialects import dialect_of
 from gateway.providers.gemini import GeminiProvider
 from gateway.providers.http import HttpLimits
@@ -92,30 +94,61 @@ def make_providers(
     problems: list[str] = []
     providers: dict[str, Provider] = {}
     for name, config in fleet.config.providers.items():
-        address = _address(name, config, environ, problems)
-        try:
-            key = _key(name, config, environ, problems)
-        except SettingsError as error:
-            problems += [f"provider {name}: {each}" for each in error.problems]
-            continue
-        if address is None:
-            continue
-        placed = Placed(
-            name=name,
-            config=config,
-            base_url=address,
-            key=key,
-            session=session,
-            limits=HttpLimits(
-                answer_seconds_max=config.timeout_seconds,
-                connect_seconds_max=timeouts.connect_seconds,
-                idle_seconds_max=timeouts.idle_seconds,
-            ),
-        )
-        providers[name] = _ADAPTERS[config.kind](placed)
+        adapters: list[Provider] = []
+        for place in config.places():
+            address = _address(name, place, environ, problems)
+            try:
+                key = _key(name, place, environ, problems)
+            except SettingsError as error:
+                problems += [f"provider {name}: {each}" for each in error.problems]
+                continue
+            if address is None:
+                continue
+            placed = Placed(
+                name=name,
+                config=place,
+                base_url=address,
+                key=key,
+                session=session,
+                limits=HttpLimits(
+                    answer_seconds_max=config.timeout_seconds,
+                    connect_seconds_max=timeouts.connect_seconds,
+                    idle_seconds_max=timeouts.idle_seconds,
+                ),
+            )
+            adapters.append(_ADAPTERS[config.kind](placed))
+        if len(adapters) == len(config.places()):
+            providers[name] = _together(name, config, adapters)
     if problems:
         raise SetupProblem(problems)
     return providers
+
+
+def _together(name: str, config: ProviderConfig, adapters: list[Provider]) -> Provider:
+    """One provider of all its deployments."""
+    if not config.deployments:
+        return adapters[0]
+    return DeploymentPool(
+        name,
+        [
+            Deployment(adapter, each.name or str(place), each.weight, each.cooldown_seconds)
+            for place, (adapter, each) in enumerate(
+                zip(adapters, config.deployments, strict=True), start=1
+            )
+        ],
+    )
+
+
+def secret_files(fleet: Fleet, environ: Mapping[str, str]) -> list[Path]:
+    """The files that hold the providers' keys, as far as variables name any (NAME_FILE)."""
+    variables = [
+        place.api_key_env
+        for config in fleet.config.providers.values()
+        for place in config.places()
+        if place.api_key_env
+    ]
+    named = (environ.get(variable + FILE_SUFFIX) for variable in variables)
+    return [Path(path) for path in named if path]
 
 
 def _key(

@@ -173,11 +173,13 @@ class ProviderUnavailable(ProviderError):
         super().__init__(provider, reason, http_status, billed)
         # How long it asks to be left alone. None when it does not say.
         self.retry_after_seconds = retry_after_seconds
+        # Another deployment of the provider takes calls: nothing has to be waited for.
+        self.elsewhere_ready = False
 
     @property
     def retryable_here(self) -> bool:
         """False when only the operator can mend it: try another provider at once."""
-        return self.reason not in _MENDED_BY_THE_OPERATOR
+        return self.elsewhere_ready or self.reason not in _MENDED_BY_THE_OPERATOR
 
 
 _MENDED_BY_THE_OPERATOR = {

@@ -67,6 +67,12 @@ class Ask:
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0
+    # Whether the caller wants a second call beside a slow one; None: as the fleet file says.
+    hedge: bool | None = None
+    # Whether the money that is held covers one.
+    hedged: bool = False
+    # The provider would not take the prompt whole, and got it shorter than was asked for.
+    refitted: bool = False
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -155,6 +161,7 @@ def open_ask(
         streams=streams,
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
+        hedge=options.hedge if options.HasField("hedge") else None,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
     )
 

@@ -42,6 +42,10 @@ class RouterServicer(rpc.RouterServiceServicer):
         self._now = now
         self._learning: asyncio.Task[int] | None = None
 
+    def take_over(self, fleet: Fleet, mind: Mind) -> None:
+        """Requests from now on are routed by these."""
+        self._fleet, self._mind = fleet, mind
+
     async def Route(self, request: pb.RouteRequest, context: Any) -> pb.RouteResponse:
         """Chooses models."""
         answers = await answer_batch(
