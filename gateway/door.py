@@ -61,6 +61,12 @@ class Door(Protocol):
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
         ...
 
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        ...
+
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity
     ) -> pb.SubmitFeedbackResponse:

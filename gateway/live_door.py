@@ -43,6 +43,12 @@ class LiveDoor:
         """Answers piece by piece."""
         return self._door.stream(request, identity, traceparent, deadline)
 
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        return await self._door.embed(request, identity, traceparent, deadline)
+
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity
     ) -> pb.SubmitFeedbackResponse:

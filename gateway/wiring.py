@@ -30,7 +30,7 @@ from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
 from gateway.providers.http import open_session
-from gateway.providers.making import make_providers, secret_files
+from gateway.providers.making import EMBEDDERS, make_providers, secret_files
 from gateway.providers.port import Provider
 from gateway.saga.books import Books
 from gateway.saga.making import make_door, make_kept
@@ -50,7 +50,11 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
 
     async def load() -> _Loaded:
         fleet = await asyncio.to_thread(load_fleet, settings.config)
-        return _Loaded(fleet, make_providers(fleet, session, os.environ))
+        return _Loaded(
+            fleet,
+            make_providers(fleet, session, os.environ),
+            make_providers(fleet, session, os.environ, EMBEDDERS),
+        )
 
     live = Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
     try:
@@ -79,11 +83,11 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         telemetry=outfit.telemetry,
         limits=make_limits(settings, loaded.fleet),
     )
-    door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers))
+    door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers, loaded.embedders))
 
     def take_over(changed: _Loaded) -> None:
         kept.take_over(changed.fleet)
-        door.take_over(make_door(kept, changed.fleet, changed.providers))
+        door.take_over(make_door(kept, changed.fleet, changed.providers, changed.embedders))
 
     live.on_change(take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
@@ -125,6 +129,7 @@ class _Loaded:
 
     fleet: Fleet
     providers: Mapping[str, Provider]
+    embedders: Mapping[str, Provider]
 
 
 def _files(settings: GatewaySettings, fleet: Fleet) -> list[Path]:

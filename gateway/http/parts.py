@@ -7,6 +7,7 @@ from gateway.door import Door
 from gateway.http.edge import Edge
 from gateway.http.intake import EdgeLimits, Intake
 from gateway.http.openai_chat import OpenAIChat
+from gateway.http.openai_embeddings import OpenAIEmbeddings
 from gateway.http.openai_responses import OpenAIResponses
 
 
@@ -24,5 +25,6 @@ def make_edge(
     parts = [
         OpenAIChat(intake, errors, new_id=new_id, now=now),
         OpenAIResponses(intake, errors, new_id=new_id, now=now),
+        OpenAIEmbeddings(intake),
     ]
     return Edge(parts, errors, limits, ready=ready)

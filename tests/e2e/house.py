@@ -47,6 +47,10 @@ models:
     context_window_tokens: 128000
     output_tokens_max: 4096
     output_tokens_default: 64
+  vectors:
+    provider: upstream
+    upstream_model: text-embedding-3-small
+    priced_as: openai/text-embedding-3-small
 {scripted}
   unpriced: {{provider: upstream, routable: false, context_window_tokens: 1000,
     output_tokens_max: 100, capabilities: []}}
