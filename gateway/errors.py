@@ -175,7 +175,8 @@ def _provider_refused(error: ProviderRefused) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
         "PROVIDER_REFUSED",
-        f"provider {error.provider} refused the request: {error.reason}",
+        f"provider {error.provider} refused the request: {error.reason}"
+        + (f" ({error.param})" if error.param else ""),
         {
             "provider": error.provider,
             "httpStatus": str(error.http_status),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chassis.errors import ErrorTable
 from gateway.door import Door
 from gateway.http.edge import Edge
-from gateway.http.intake import EdgeLimits, Intake
+from gateway.http.intake import EdgeLimits, Intake, Part
 from gateway.http.openai_chat import OpenAIChat
 from gateway.http.openai_embeddings import OpenAIEmbeddings
 from gateway.http.openai_responses import OpenAIResponses
@@ -22,7 +22,7 @@ def make_edge(
 ) -> Edge:
     """The edge with all its parts. `now` is seconds since 1970."""
     intake = Intake(door, limits)
-    parts = [
+    parts: list[Part] = [
         OpenAIChat(intake, errors, new_id=new_id, now=now),
         OpenAIResponses(intake, errors, new_id=new_id, now=now),
         OpenAIEmbeddings(intake),

@@ -12,8 +12,8 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import embed_pb2
 
 from chassis.deadline import Deadline
-from chassis.invariant import InvariantBroken
 from gateway.providers.embedding_port import EmbeddingCall, EmbeddingProvider
+from gateway.providers.join import pieces_of
 from gateway.providers.port import ProviderAnswer, ProviderCall, ProviderDelta, ProviderEnd
 
 # Under which a prompt holds what an embedding is asked for with. No prompt of a caller's has it.
@@ -71,9 +71,19 @@ class EmbeddingsAsAnswers:
     async def stream(
         self, call: ProviderCall, deadline: Deadline
     ) -> AsyncGenerator[ProviderDelta | ProviderEnd, None]:
-        """Embeddings are never streamed."""
-        raise InvariantBroken("embeddings are asked for whole")
-        yield
+        """The same in pieces: all come at once. Raises like complete()."""
+        told = await self.complete(call, deadline)
+        for choice in told.choices:
+            for delta in pieces_of(choice):
+                yield ProviderDelta(delta)
+        yield ProviderEnd(
+            usage=told.usage,
+            usage_impossible=told.usage_impossible,
+            response_model=told.response_model,
+            response_id="",
+            service_tier="",
+            warnings=told.warnings,
+        )
 
 
 def _message(each: embed_pb2.EmbedInput) -> chat_pb2.Message:

@@ -168,9 +168,9 @@ class Embedder:
                     encoding=ask.counted_as.encoding,
                     prompt=chat_pb2.Prompt(messages=[t.prompt.messages[0] for t in worded]),
                 )
-                prepared, *_ = await asyncio.gather(
-                    self._services.prepare(item, ask.deadline),
-                    *(self._count_text(ask, text) for text in worded),
+                counting = [self._count_text(ask, text) for text in worded]
+                prepared, _ = await asyncio.gather(
+                    self._services.prepare(item, ask.deadline), asyncio.gather(*counting)
                 )
         except Exception as error:
             raise from_service("tokenizer", error) from None

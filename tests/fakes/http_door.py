@@ -41,6 +41,8 @@ MODELS = [
         upstream_model="small-2026",
         aliases=["cheap"],
         price_status=router_pb.PRICE_STATUS_PRICED,
+        price=router_pb.Price(input_picos=1_250_000, price_version="test 1"),
+        capabilities=[router_pb.CAPABILITY_TOOLS],
         routable=True,
     ),
     router_pb.Model(model="large", provider="fake"),

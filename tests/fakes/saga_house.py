@@ -144,29 +144,31 @@ class House:
                 shadows=shadows,
                 cached=cached,
                 hit_shadow=self._hit_shadow(telemetry, new_id),
-                embedder=Embedder(
-                    self.services,
-                    steps=steps,
-                    caller=self._caller(fleet, telemetry, new_id),
-                    providers={"fake": EmbeddingsAsAnswers(self.embedder)},
-                    answers=answers,
-                    cached=cached,
-                    limits=self._limits(fleet, new_id),
-                    new_id=new_id,
-                ),
+                embedder=self._embedding(fleet, steps, answers, cached, telemetry, new_id),
                 telemetry=telemetry,
                 new_id=new_id,
             )
         )
 
-    def _caller(self, fleet, telemetry, new_id):
-        return Caller(
-            {"fake": EmbeddingsAsAnswers(self.embedder)},
+    def _embedding(self, fleet, steps, answers, cached, telemetry, new_id):  # noqa: PLR0917
+        providers = {"fake": EmbeddingsAsAnswers(self.embedder)}
+        caller = Caller(
+            providers,
             fleet.config.retry,
             telemetry,
             new_id,
             upstreams=Upstreams(fleet.config.retry, lambda: self.clock),
             refit=Refit(self.services, fleet),
+        )
+        return Embedder(
+            self.services,
+            steps=steps,
+            caller=caller,
+            providers=providers,
+            answers=answers,
+            cached=cached,
+            limits=self._limits(fleet, new_id),
+            new_id=new_id,
         )
 
     def _hit_shadow(self, telemetry, new_id):
