@@ -136,10 +136,12 @@ TierPercent = Annotated[Decimal, Field(gt=0, le=1000, decimal_places=2)]
 class ProviderConfig(Section):
     """Someone who serves models."""
 
-    kind: Literal["openai"] = "openai"
-    """The protocol spoken: "openai" is OpenAI's HTTP API, which most servers speak."""
+    kind: Literal["openai", "anthropic", "bedrock"] = "openai"
+    """The protocol spoken: "openai" is OpenAI's HTTP API, which most servers speak; "anthropic" is
+    the Messages API; "bedrock" is AWS's Converse."""
     base_url: Url | None = None
-    """Where it is, up to and including /v1. Give this or base_url_env."""
+    """Where it is, up to and including /v1. Give this or base_url_env. Default of "anthropic" and
+    "bedrock": the vendor's own address."""
     base_url_env: EnvironmentName | None = None
     """The environment variable that says where it is."""
     api_key_env: EnvironmentName | None = None
@@ -148,6 +150,21 @@ class ProviderConfig(Section):
     """Longest wait for one whole answer."""
     priced_as: Name | None = None
     """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
+    unsupported: Literal["error", "drop"] = "error"
+    """What becomes of an option that this provider lacks: "error" refuses the request and names
+    the option, "drop" leaves it out and says so in the answer's warnings."""
+    prompt_caching: Literal["auto", "off"] = "auto"
+    """Whether the gateway marks what is worth keeping in the provider's prompt cache, where the
+    caller marks nothing. "off" leaves it to the caller."""
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
+    """For "bedrock", required: the AWS region, such as us-east-1."""
+    access_key_id_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the access key's id."""
+    secret_access_key_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the secret access key."""
+    session_token_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the token of temporary credentials.
+    Default: none is sent."""
 
     tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
         default={}, max_length=3
@@ -155,10 +172,38 @@ class ProviderConfig(Section):
     """What service tiers cost here, in percent of the standard price. Default: as published;
     a tier that is not published has no price."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_address(cls, value: Any) -> Any:
+        """The vendor's address, where it is left out and there is only one."""
+        if not isinstance(value, Mapping) or {"base_url", "base_url_env"} & value.keys():
+            return value
+        kind, region = value.get("kind"), value.get("region")
+        if kind == "anthropic":
+            return {**value, "base_url": "https://api.anthropic.com"}
+        if kind == "bedrock" and isinstance(region, str):
+            return {**value, "base_url": f"https://bedrock-runtime.{region}.amazonaws.com"}
+        return value
+
     @model_validator(mode="after")
     def _one_address(self) -> Self:
+        if self.kind == "bedrock" and self.region is None:
+            raise ValueError("bedrock needs a region")
         if (self.base_url is None) == (self.base_url_env is None):
             raise ValueError("give either base_url or base_url_env")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        pair = (self.access_key_id_env, self.secret_access_key_env)
+        aws = (*pair, self.session_token_env, self.region)
+        if self.kind != "bedrock":
+            if any(name is not None for name in aws):
+                raise ValueError("region and AWS keys are for bedrock")
+        elif self.api_key_env is None and None in pair:
+            raise ValueError("bedrock needs access_key_id_env and secret_access_key_env")
+        elif self.api_key_env is not None and any(name is not None for name in aws[:3]):
+            raise ValueError("give either api_key_env or the access key")
         return self
 
     def address(self, environ: Mapping[str, str]) -> str | None:

@@ -34,6 +34,15 @@ class Identity:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Tokens of a prompt. The real number is expected within `error_bound_permille` of them; 0 when
+    they are exact."""
+
+    tokens: int
+    error_bound_permille: int
+
+
 class Door(Protocol):
     """One application behind all edges. Errors are exceptions that gateway.errors.ERRORS maps."""
 
@@ -59,6 +68,12 @@ class Door(Protocol):
         deadline: Deadline,
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
+        ...
+
+    async def count_tokens(
+        self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
+    ) -> TokenCount:
+        """What a model would be asked to read. Nothing is called, booked or kept."""
         ...
 
     async def submit_feedback(

@@ -8,6 +8,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
+from gateway.anthropic.unpriced import unpriced
 from gateway.openai.read import object_from, value_from
 
 NAME_BYTES_MAX = 128
@@ -129,9 +130,15 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
         ("prompt.extra_json", prompt.extra_json, object_from),
     ]
     texts += [
+        (f"prompt.tools[{place}].extra_json", tool.extra_json, object_from)
+        for place, tool in enumerate(prompt.tools)
+    ]
+    texts += [
         (f"prompt.tools[{place}].parameters_json", tool.parameters_json, object_from)
         for place, tool in enumerate(prompt.tools)
     ]
+    extra: dict[str, Any] = {}
+    sound = True
     for path, text, read in texts:
         if not text:
             continue
@@ -139,9 +146,13 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
             value = read(text, path)
         except InvalidFields as error:
             yield from error.violations
+            sound = False
             continue
         if path == "prompt.extra_json":
+            extra = value
             yield from _unpriced_options(value)
+    if sound:
+        yield from (FieldViolation(path, why) for path, why in unpriced(prompt, extra))
 
 
 def _unpriced_options(extra: dict[str, Any]) -> Iterator[FieldViolation]:

@@ -246,7 +246,12 @@ def _kind(place: int, again: int) -> entry_pb2.EntryKind:
 
 def _call(ask: Ask, attempt: Try) -> ProviderCall:
     candidate = attempt.candidate
-    return ProviderCall(candidate.upstream_model, ask.sent, candidate.output_tokens_max)
+    return ProviderCall(
+        candidate.upstream_model,
+        ask.sent,
+        candidate.output_tokens_max,
+        partition=ask.attribution.tenant,
+    )
 
 
 def _end_if_failed(attempt: Try) -> None:
