@@ -54,6 +54,8 @@ class Room:
     authenticate: Authenticate | None = None
     # Methods whose handler opens its own span under the caller's.
     own_span_methods: frozenset[str] = field(default_factory=frozenset)
+    # Called on SIGHUP: read again what may change while serving. Must not block.
+    reload: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ async def _until_told(
     kept = metrics.set_up(name, settings.metrics_listen, settings.otlp_metrics_endpoint)
     watch = asyncio.create_task(metrics.watch_loop()) if kept.provider is not None else None
     try:
-        async with running(name, settings, build, starts_traces=starts_traces):
+        async with running(name, settings, build, starts_traces=starts_traces) as run:
+            loop.add_signal_handler(signal.SIGHUP, run.room.reload or _nothing_to_read)
             if kept.address:
                 _log.info("metrics", extra={"address": kept.address})
             await told.wait()
@@ -172,6 +175,10 @@ async def _until_told(
         if watch is not None:
             watch.cancel()
         await asyncio.to_thread(kept.stop)
+
+
+def _nothing_to_read() -> None:
+    _log.info("told to read its files again: this service has none")
 
 
 async def _start(

@@ -51,7 +51,8 @@ def check(
             unpriced.append(name)
     unset = sorted(
         provider.api_key_env
-        for provider in fleet.config.providers.values()
+        for whole in fleet.config.providers.values()
+        for provider in whole.places()
         if provider.api_key_env and not os.environ.get(provider.api_key_env)
     )
     _show(file, fleet.config, unpriced, unset, as_json=as_json)

@@ -1,6 +1,6 @@
 """What the gateway's edges, gRPC and HTTP, ask of the gateway itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,7 +66,7 @@ class Door(Protocol):
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
         ...
 

@@ -10,6 +10,7 @@ from gateway.providers.port import ProviderRefused
 
 DOMAIN = "gateway.spendgate"
 OVERLOADED_RETRY_SECONDS = 1.0
+CIRCUIT_RETRY_SECONDS_MIN = 0.1
 
 # What a service may refuse a request with, for reasons that are the caller's to know.
 _FORWARDED = {
@@ -69,6 +70,14 @@ class ProviderFailed(Exception):
         self.provider = provider
         self.reason = reason
         self.attempt_count = attempt_count
+
+
+class CircuitOpen(ProviderFailed):
+    """Every model of the chain has failed too often lately: none was called."""
+
+    def __init__(self, provider: str, left_seconds: float) -> None:
+        super().__init__(provider, "CIRCUIT_OPEN", 0)
+        self.left_seconds = left_seconds
 
 
 class ServiceUnavailable(Exception):
@@ -190,6 +199,16 @@ def _provider_failed(error: ProviderFailed) -> ErrorStatus:
     )
 
 
+def _circuit_open(error: CircuitOpen) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE,
+        "CIRCUIT_OPEN",
+        f"{error.provider} failed too often lately and is left alone for a while",
+        {"provider": error.provider},
+        retry_after_seconds=max(error.left_seconds, CIRCUIT_RETRY_SECONDS_MIN),
+    )
+
+
 def _service_unavailable(error: ServiceUnavailable) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.UNAVAILABLE,
@@ -210,6 +229,7 @@ ERRORS = ErrorTable(
         RateLimited: _rate_limited,
         ProviderRefused: _provider_refused,
         ProviderFailed: _provider_failed,
+        CircuitOpen: _circuit_open,
         ServiceUnavailable: _service_unavailable,
     },
 )

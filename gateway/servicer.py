@@ -9,9 +9,8 @@ from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from chassis.calls import current_call
 from gateway.compression_trials import Caller, CompressionTest
-from gateway.door import Identity
+from gateway.door import Door, Identity
 from gateway.errors import KeyInvalid
-from gateway.saga.complete import Completer
 
 SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
 # The saga opens the request's root span itself, at both edges alike.
@@ -23,7 +22,7 @@ OWN_SPAN_METHODS = frozenset(
 class GatewayServicer(pb_grpc.GatewayServiceServicer):
     """spendgate.gateway.v1.GatewayService."""
 
-    def __init__(self, door: Completer, compression: CompressionTest) -> None:
+    def __init__(self, door: Door, compression: CompressionTest) -> None:
         self._door = door
         self._compression = compression
 

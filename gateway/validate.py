@@ -27,6 +27,9 @@ STOPS_MAX = 16
 # through would book a wrong price.
 STANDARD_TIERS = ("auto", "default", "standard", None)
 UNPRICED_OPTIONS = frozenset({"web_search_options"})
+UNPRICED_TOOLS = (
+    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation", "google_",
+)  # fmt: skip
 _REASON = "REQUEST_INVALID"
 
 
@@ -130,15 +133,10 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
         ("prompt.extra_json", prompt.extra_json, object_from),
     ]
     texts += [
-        (f"prompt.tools[{place}].extra_json", tool.extra_json, object_from)
-        for place, tool in enumerate(prompt.tools)
-    ]
-    texts += [
         (f"prompt.tools[{place}].parameters_json", tool.parameters_json, object_from)
         for place, tool in enumerate(prompt.tools)
     ]
-    extra: dict[str, Any] = {}
-    sound = True
+    yield from _unpriced_tools(prompt)
     for path, text, read in texts:
         if not text:
             continue
@@ -146,13 +144,24 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
             value = read(text, path)
         except InvalidFields as error:
             yield from error.violations
-            sound = False
             continue
         if path == "prompt.extra_json":
-            extra = value
             yield from _unpriced_options(value)
-    if sound:
-        yield from (FieldViolation(path, why) for path, why in unpriced(prompt, extra))
+            yield from (FieldViolation(field, why) for field, why in unpriced(value))
+
+
+def _unpriced_tools(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
+    for place, tool in enumerate(prompt.tools):
+        path = f"prompt.tools[{place}].extra_json"
+        try:
+            kind = object_from(tool.extra_json, path).get("type")
+        except InvalidFields as error:
+            yield from error.violations
+            continue
+        if isinstance(kind, str) and kind.startswith(UNPRICED_TOOLS):
+            yield FieldViolation(
+                f"prompt.tools[{place}]", "is billed apart from tokens, which has no price here"
+            )
 
 
 def _unpriced_options(extra: dict[str, Any]) -> Iterator[FieldViolation]:

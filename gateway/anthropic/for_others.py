@@ -1,4 +1,4 @@
-"""A prompt that came in Anthropic's shapes, for a server that speaks OpenAI's chat completions.
+"""A prompt that came in Anthropic's shapes, for a provider that speaks another protocol.
 
 What has a counterpart there is translated. What has none is an option that the provider lacks,
 which the operator's policy decides on; a piece of the prompt itself is never left out, but for what
@@ -40,8 +40,8 @@ def chat_prompt(
 ) -> chat_pb2.Prompt:
     """The prompt without what is Anthropic's; the given one is left as it is.
 
-    `keep_markers`: the server knows cache_control. Raises: InvalidFields where JSON text holds none;
-    OptionUnsupported for what the server lacks.
+    `keep_markers`: the provider knows cache_control. Raises: InvalidFields where JSON text holds
+    none; OptionUnsupported for what the provider lacks.
     """
     if not _concerned(prompt):
         return prompt

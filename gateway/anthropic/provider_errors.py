@@ -1,7 +1,8 @@
 """What Anthropic's errors mean, in the words of gateway.providers.http.
 
-Its error types say little more than the HTTP status; what matters stands in the message. Of that only
-beginnings that are fixed are looked for, and nothing of it leaves this module: it quotes prompts.
+Its error types say little more than the HTTP status; what matters stands in the message. Of that
+only beginnings that are fixed are looked for, and nothing of it leaves this module: it quotes
+prompts.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from gateway.providers.http import RETRY_AFTER_SECONDS_MAX, retry_after_seconds
+from gateway.providers.http import RETRY_AFTER_SECONDS_MAX, ToldError, retry_after_seconds
 
 _QUOTA = "insufficient_quota"
 _TOO_LONG = "context_length_exceeded"
@@ -40,18 +41,18 @@ _LIMITS = ("requests", "tokens", "input-tokens", "output-tokens")
 _PREFIX = "anthropic-ratelimit-"
 
 
-def error_words(body: bytes | None) -> tuple[str, str]:
-    """See gateway.providers.http.ErrorWords."""
+def error_words(body: bytes | None) -> ToldError:
+    """What an error's body says."""
     try:
         error: Any = orjson.loads(body or b"")["error"]
         message = error["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return "", ""
+        return ToldError()
     if not isinstance(message, str):
-        return "", ""
+        return ToldError()
     if error.get("type") == "billing_error":
-        return _QUOTA, ""
-    return meaning_of(message), _param(message)
+        return ToldError(_QUOTA)
+    return ToldError(meaning_of(message), _param(message))
 
 
 def meaning_of(message: str) -> str:

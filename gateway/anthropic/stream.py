@@ -80,8 +80,8 @@ class _BlockEvents:
         # As they were begun, for what is to be known of them at the end.
         self.begun: list[Block] = []
         self._open = False
-        # Native blocks told whole so far: each stands for the one begun at its place, or for one that
-        # was not told in pieces.
+        # Native blocks told whole so far: each stands for the one begun at its place, or for one
+        # that was not told in pieces.
         self._told = 0
         # Calls by their index in the message: the one under way, and pieces of those after it.
         self._call: int | None = None

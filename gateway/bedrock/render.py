@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -116,24 +117,15 @@ def _turns(turns: list[Block], options: Options) -> list[Block]:
 
 
 def _block(block: Block, options: Options) -> Block:
-    match block.get("type"):
-        case "text":
-            return {"text": block.get("text", "")}
-        case "image":
-            return {"image": _image(block)}
-        case "document":
-            return {"document": _document(block)}
-        case "tool_use":
-            call = {"toolUseId": block.get("id"), "name": block.get("name")}
-            return {"toolUse": {**call, "input": block.get("input") or {}}}
-        case "tool_result":
-            return {"toolResult": _result(block, options)}
-        case "thinking":
-            text = {"text": block.get("thinking", ""), "signature": block.get("signature", "")}
-            return {"reasoningContent": {"reasoningText": text}}
-        case "redacted_thinking":
-            return {"reasoningContent": {"redactedContent": block.get("data", "")}}
-    raise OptionUnsupported("messages.content.type")
+    kind = block.get("type")
+    if kind == "text":
+        return {"text": block.get("text", "")}
+    if kind == "tool_result":
+        return {"toolResult": _result(block, options)}
+    render = _BLOCKS.get(str(kind))
+    if render is None:
+        raise OptionUnsupported("messages.content.type")
+    return render(block)
 
 
 def _image(block: Block) -> Block:
@@ -161,6 +153,27 @@ def _document(block: Block) -> Block:
         if block.get(field):
             told[field] = block[field]
     return told
+
+
+def _call(block: Block) -> Block:
+    call = {"toolUseId": block.get("id"), "name": block.get("name")}
+    return {"toolUse": {**call, "input": block.get("input") or {}}}
+
+
+def _thought(block: Block) -> Block:
+    text = {"text": block.get("thinking", ""), "signature": block.get("signature", "")}
+    return {"reasoningContent": {"reasoningText": text}}
+
+
+_BLOCKS: dict[str, Callable[[Block], Block]] = {
+    "image": lambda block: {"image": _image(block)},
+    "document": lambda block: {"document": _document(block)},
+    "tool_use": _call,
+    "thinking": _thought,
+    "redacted_thinking": lambda block: {
+        "reasoningContent": {"redactedContent": block.get("data", "")}
+    },
+}
 
 
 def _result(block: Block, options: Options) -> Block:

@@ -31,7 +31,7 @@ _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 class AnthropicMessages:
-    """gateway.http.intake.Part: bytes in, the fleet's messages to the door, Anthropic's JSON out."""
+    """gateway.http.intake.Part: the fleet's messages to the door, Anthropic's JSON to the caller."""
 
     def __init__(self, intake: Intake, errors: ErrorTable, *, new_id: Callable[[], str]) -> None:
         """`new_id` names streams and errors, whose request has no name yet."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import SecretStr
+from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 from gateway.anthropic.answer import StreamReader, read_answer
@@ -95,6 +96,10 @@ class AnthropicProvider(WireProvider):
         self, line: Line, *, base_url: str, api_key: SecretStr | None, markers: Markers | None
     ) -> None:
         super().__init__(line, MessagesWire(base_url, api_key, markers))
+
+    def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
+        del options
+        return prompt
 
     def _open_http(self, line: Line) -> ProviderHttp:
         return ProviderHttp(

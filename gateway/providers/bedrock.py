@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import orjson
 from pydantic import SecretStr
+from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 from gateway.anthropic.answer import StreamReader, read_answer
@@ -18,7 +19,7 @@ from gateway.bedrock.event_stream import EventStreamParser
 from gateway.bedrock.render import render_converse
 from gateway.bedrock.sigv4 import AwsKeys, Signer
 from gateway.openai.answer import BadAnswer
-from gateway.providers.http import ProviderHttp
+from gateway.providers.http import ProviderHttp, ToldError
 from gateway.providers.options import Options
 from gateway.providers.port import ProviderAnswer, ProviderCall, ProviderEnd
 from gateway.providers.wire import CutOff, EventParser, Line, WireProvider, json_of
@@ -108,6 +109,10 @@ class BedrockProvider(WireProvider):
         else:
             self._bearer = f"Bearer {keys.get_secret_value()}"
 
+    def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
+        del options
+        return prompt
+
     def _open_http(self, line: Line) -> ProviderHttp:
         return ProviderHttp(line.name, line.session, line.limits, line.now, error_words=error_words)
 
@@ -127,13 +132,13 @@ class BedrockProvider(WireProvider):
         return {**headers, **self._signer.headers("POST", url, body, signed, now)}
 
 
-def error_words(body: bytes | None) -> tuple[str, str]:
-    """See gateway.providers.http.ErrorWords."""
+def error_words(body: bytes | None) -> ToldError:
+    """What an error's body says."""
     try:
         error: Any = orjson.loads(body or b"")
     except orjson.JSONDecodeError:
-        return "", ""
+        return ToldError()
     message = error.get("message", error.get("Message")) if isinstance(error, dict) else None
     if not isinstance(message, str):
-        return "", ""
-    return meaning_of(_BEFORE.sub("", message, count=1)), ""
+        return ToldError()
+    return ToldError(meaning_of(_BEFORE.sub("", message, count=1)))

@@ -32,10 +32,14 @@ class Dialect:
     developer_role: bool = True
     # Refuses fields of messages that it does not know.
     strict_messages: bool = False
+    # Knows an object of options about reasoning.
+    reasoning_object: bool = False
     # Gives vectors in base64: exact, and a third of the bytes.
     base64_vectors: bool = False
     # Takes a key by which it finds the machine that has the prompt's beginning in its cache.
     prompt_cache_key: bool = False
+    # Knows Anthropic's markers of what to keep in the prompt cache.
+    cache_markers: bool = False
 
 
 _OPENAI = Dialect(
@@ -43,6 +47,7 @@ _OPENAI = Dialect(
     strict_messages=True,
     base64_vectors=True,
     prompt_cache_key=True,
+    lacking=frozenset({"top_k"}),
 )
 DIALECTS: Mapping[str, Dialect] = {
     "openai": _OPENAI,
@@ -67,7 +72,7 @@ DIALECTS: Mapping[str, Dialect] = {
         one_choice=True,
         developer_role=False,
     ),
-    "openrouter": Dialect(),
+    "openrouter": Dialect(reasoning_object=True, cache_markers=True),
     "xai": Dialect(limit_field="max_completion_tokens", lacking=frozenset({"logit_bias"})),
     # vLLM, Ollama, the server of llama.cpp and whoever else speaks the protocol.
     "compatible": Dialect(developer_role=False),

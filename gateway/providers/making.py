@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 from pydantic import SecretStr
@@ -13,14 +14,19 @@ from catalog.price import Rates
 from catalog.prices import Unpriced
 from catalog.schema import ProviderConfig
 from chassis.invariant import InvariantBroken
-from chassis.settings import SettingsError, secret_of
+from chassis.settings import FILE_SUFFIX, SettingsError, secret_of
 from gateway.anthropic.markers import Beginnings, Markers, RatesOf
 from gateway.bedrock.sigv4 import AwsKeys
 from gateway.providers.anthropic import AnthropicProvider
+from gateway.providers.azure import AzureProvider
 from gateway.providers.bedrock import BedrockProvider
+from gateway.providers.deployments import Deployment, DeploymentPool
+from gateway.providers.dialects import dialect_of
+from gateway.providers.gemini import GeminiProvider
 from gateway.providers.http import HttpLimits
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
+from gateway.providers.responses import ResponsesProvider
 from gateway.providers.wire import Line
 
 
@@ -47,13 +53,37 @@ class Placed:
 
 
 def _openai(placed: Placed) -> Provider:
+    dialect = dialect_of(placed.base_url, placed.config.dialect)
     return OpenAIProvider(
-        name=placed.name,
+        _line(placed), base_url=placed.base_url, api_key=placed.key, dialect=dialect
+    )
+
+
+def _azure(placed: Placed) -> Provider:
+    return AzureProvider(
+        _line(placed),
         base_url=placed.base_url,
         api_key=placed.key,
+        api_version=placed.config.api_version,
+    )
+
+
+def _responses(placed: Placed) -> Provider:
+    return ResponsesProvider(_line(placed), base_url=placed.base_url, api_key=placed.key)
+
+
+def _gemini(placed: Placed) -> Provider:
+    return GeminiProvider(_line(placed), base_url=placed.base_url, api_key=placed.key)
+
+
+def _line(placed: Placed) -> Line:
+    return Line(
+        name=placed.name,
         session=placed.session,
         limits=placed.limits,
         now=time.time,
+        unsupported=placed.config.unsupported,
+        prompt_caching=placed.config.prompt_caching == "auto",
     )
 
 
@@ -100,6 +130,9 @@ _ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {
     "openai": _openai,
     "anthropic": _anthropic,
     "bedrock": _bedrock,
+    "azure": _azure,
+    "gemini": _gemini,
+    "responses": _responses,
 }
 
 
@@ -111,30 +144,34 @@ def make_providers(
     problems: list[str] = []
     providers: dict[str, Provider] = {}
     for name, config in fleet.config.providers.items():
-        address = _address(name, config, environ, problems)
-        try:
-            key = _key(name, config.api_key_env, environ, problems)
-            aws_keys = _aws_keys(name, config, environ, problems)
-        except SettingsError as error:
-            problems += [f"provider {name}: {each}" for each in error.problems]
-            continue
-        if address is None or problems:
-            continue
-        placed = Placed(
-            name=name,
-            config=config,
-            base_url=address,
-            key=key,
-            aws_keys=aws_keys,
-            rates_of=_rates_of(fleet, name),
-            session=session,
-            limits=HttpLimits(
-                answer_seconds_max=config.timeout_seconds,
-                connect_seconds_max=timeouts.connect_seconds,
-                idle_seconds_max=timeouts.idle_seconds,
-            ),
-        )
-        providers[name] = _ADAPTERS[config.kind](placed)
+        adapters: list[Provider] = []
+        for place in config.places():
+            address = _address(name, place, environ, problems)
+            try:
+                key = _key(name, place.api_key_env, environ, problems)
+                aws_keys = _aws_keys(name, place, environ, problems)
+            except SettingsError as error:
+                problems += [f"provider {name}: {each}" for each in error.problems]
+                continue
+            if address is None or problems:
+                continue
+            placed = Placed(
+                name=name,
+                config=place,
+                base_url=address,
+                key=key,
+                aws_keys=aws_keys,
+                rates_of=_rates_of(fleet, name),
+                session=session,
+                limits=HttpLimits(
+                    answer_seconds_max=config.timeout_seconds,
+                    connect_seconds_max=timeouts.connect_seconds,
+                    idle_seconds_max=timeouts.idle_seconds,
+                ),
+            )
+            adapters.append(_ADAPTERS[config.kind](placed))
+        if len(adapters) == len(config.places()):
+            providers[name] = _together(name, config, adapters)
     if problems:
         raise SetupProblem(problems)
     return providers
@@ -154,6 +191,33 @@ def _rates_of(fleet: Fleet, provider: str) -> RatesOf:
             return None
 
     return rates_of
+
+
+def _together(name: str, config: ProviderConfig, adapters: list[Provider]) -> Provider:
+    """One provider of all its deployments."""
+    if not config.deployments:
+        return adapters[0]
+    return DeploymentPool(
+        name,
+        [
+            Deployment(adapter, each.name or str(place), each.weight, each.cooldown_seconds)
+            for place, (adapter, each) in enumerate(
+                zip(adapters, config.deployments, strict=True), start=1
+            )
+        ],
+    )
+
+
+def secret_files(fleet: Fleet, environ: Mapping[str, str]) -> list[Path]:
+    """The files that hold the providers' keys, as far as variables name any (NAME_FILE)."""
+    variables = [
+        variable
+        for config in fleet.config.providers.values()
+        for place in config.places()
+        for variable in place.secret_names()
+    ]
+    named = (environ.get(variable + FILE_SUFFIX) for variable in variables)
+    return [Path(path) for path in named if path]
 
 
 def _key(

@@ -54,8 +54,8 @@ class ProviderAnswer:
     warnings: tuple[str, ...] = ()
 
     def warned(self, warnings: tuple[str, ...]) -> "ProviderAnswer":
-        """The same answer with these warnings."""
-        return replace(self, warnings=warnings) if warnings else self
+        """The same answer with these warnings beside its own."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class ProviderEnd:
     warnings: tuple[str, ...] = ()
 
     def warned(self, warnings: tuple[str, ...]) -> "ProviderEnd":
-        """The same end with these warnings."""
-        return replace(self, warnings=warnings) if warnings else self
+        """The same end with these warnings beside its own."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
 
 class Billed(StrEnum):
@@ -173,11 +173,13 @@ class ProviderUnavailable(ProviderError):
         super().__init__(provider, reason, http_status, billed)
         # How long it asks to be left alone. None when it does not say.
         self.retry_after_seconds = retry_after_seconds
+        # Another deployment of the provider takes calls: nothing has to be waited for.
+        self.elsewhere_ready = False
 
     @property
     def retryable_here(self) -> bool:
         """False when only the operator can mend it: try another provider at once."""
-        return self.reason not in _MENDED_BY_THE_OPERATOR
+        return self.elsewhere_ready or self.reason not in _MENDED_BY_THE_OPERATOR
 
 
 _MENDED_BY_THE_OPERATOR = {

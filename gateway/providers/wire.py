@@ -7,15 +7,17 @@ is the same for all of them: the pool, bounds, work beside the loop, errors in f
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import orjson
+from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 from chassis.deadline import Deadline
 from chassis.errors import InvalidFields
+from gateway.anthropic.for_others import chat_prompt
 from gateway.openai.answer import BadAnswer, FailedInside
 from gateway.providers.http import Clock, HttpLimits, ProviderHttp
 from gateway.providers.options import Options, OptionUnsupported, UnsupportedPolicy
@@ -170,6 +172,10 @@ class WireProvider:
 
     # What a protocol may do otherwise.
 
+    def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
+        """The prompt in shapes that the protocol knows. Raises: InvalidFields, OptionUnsupported."""
+        return chat_prompt(prompt, options)
+
     def _open_http(self, line: Line) -> ProviderHttp:
         """The way to the provider."""
         return ProviderHttp(line.name, line.session, line.limits, line.now)
@@ -205,7 +211,8 @@ class WireProvider:
         options = Options(self._line.name, self._line.unsupported)
 
         def render(wanted: ProviderCall) -> bytes:
-            return orjson.dumps(self._wire.render(wanted, options, stream=stream))
+            told = replace(wanted, prompt=self._translated(wanted.prompt, options))
+            return orjson.dumps(self._wire.render(told, options, stream=stream))
 
         try:
             body = await beside_the_loop(render, call, call.prompt.ByteSize())

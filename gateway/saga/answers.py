@@ -20,10 +20,11 @@ from gateway.saga import attempts
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached
-from gateway.saga.calling import Try
 from gateway.saga.counted import counted_as
 from gateway.saga.feedback import HITS
 from gateway.saga.hold import OwnedHold, Unfinished
+from gateway.saga.line import Try
+from gateway.saga.meter import Meter, allowed_tokens
 from gateway.saga.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
 from gateway.saga.usage import text_of, usage_of
 
@@ -185,6 +186,11 @@ class Answers:
         for each in tried:
             _end_span(each, cost.by_entry.get(each.entry.entry_id, 0))
         return cost
+
+    def meter(self, ask: Ask, hold: OwnedHold, attempt: Try) -> Meter:
+        """What watches that a stream stays within its hold."""
+        allowed = allowed_tokens(self._fleet, ask, attempt, hold.hold.held_nanos, self._now())
+        return Meter(self._services, ask, self._fleet, attempt, allowed)
 
     def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:
         """Books a stream that breaks off: its prompt and what was written until then."""

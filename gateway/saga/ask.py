@@ -14,7 +14,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
 from catalog.caching import CachingMode, CachingPolicy
 from catalog.prompts import PromptsConfig
-from catalog.schema import AUTO, CacheConfig, CacheScope
+from catalog.schema import CacheConfig, CacheScope, is_automatic, policy_word
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
@@ -69,6 +69,12 @@ class Ask:
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0
+    # Whether the caller wants a second call beside a slow one; None: as the fleet file says.
+    hedge: bool | None = None
+    # Whether the money that is held covers one.
+    hedged: bool = False
+    # The provider would not take the prompt whole, and got it shorter than was asked for.
+    refitted: bool = False
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -88,7 +94,12 @@ class Ask:
     @property
     def automatic(self) -> bool:
         """True when the router, not the caller, chooses the model."""
-        return self.model == AUTO
+        return is_automatic(self.model)
+
+    @property
+    def policy_word(self) -> str:
+        """The routing policy that the caller names, "" when none."""
+        return policy_word(self.model)
 
     def latency_ms(self) -> int:
         """Milliseconds since the request came in."""
@@ -152,6 +163,7 @@ def open_ask(
         streams=streams,
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
+        hedge=options.hedge if options.HasField("hedge") else None,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
     )
 

@@ -131,6 +131,8 @@ class Cached:
         usage: chat_pb2.TokenUsage,
     ) -> None:
         """Hands a finished answer to the cache, without waiting."""
+        if ask.refitted:
+            return  # an answer to less than was asked
         if not ask.finding.key or not _storable(choices, tool_calls=ask.caching.tool_calls):
             return
         policy = ask.caching

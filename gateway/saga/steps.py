@@ -15,10 +15,11 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 from catalog.fleet import Fleet
 from catalog.price import worst_usage
 from catalog.prices import UnknownModel
-from catalog.schema import AUTO, ModelConfig
+from catalog.schema import AUTO, ModelConfig, is_automatic
 from catalog.usage import BUCKETS
 from chassis import names
 from chassis.deadline import Deadline
+from chassis.errors import RemoteError, StatusError
 from gateway.door import TokenCount
 from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
@@ -35,6 +36,7 @@ from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
 from gateway.saga.summary import Cost, note_finding
 from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
+from gateway.upstreams.upstreams import Upstreams
 
 HOLD_SECONDS_MAX = 3600
 # As many as router.v1.RouteItem takes.
@@ -61,6 +63,7 @@ class Steps:
         budget_use: BudgetUse,
         shaping: Shaping,
         usage_reports: UsageReports,
+        upstreams: Upstreams,
         new_id: Callable[[], str],
     ) -> None:
         self._services = services
@@ -73,6 +76,7 @@ class Steps:
         self._budget_use = budget_use
         self._shaping = shaping
         self._usage_reports = usage_reports
+        self._upstreams = upstreams
         self._new_id = new_id
         token = settings.internal_token
         self._names = PromptNames(token.get_secret_value().encode() if token else b"")
@@ -178,23 +182,46 @@ class Steps:
         cheapest model gets it first."""
         async with AsyncExitStack() as stack:
             try:
-                owned = await stack.enter_async_context(self._held(ask))
+                owned = await self._enter(stack, ask)
             except DowngradeWanted:
                 ask.downgraded = True
                 await self.route(ask)
-                owned = await stack.enter_async_context(self._held(ask))
+                owned = await self._enter(stack, ask)
             try:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
                 self._usage_reports.tell(ask, owned.attempts)
 
+    async def _enter(self, stack: AsyncExitStack, ask: Ask) -> OwnedHold:
+        """Takes the hold. Where two calls at once would break a budget, one is held for."""
+        ask.hedged = self._may_hedge(ask)
+        try:
+            return await stack.enter_async_context(self._held(ask))
+        except StatusError as error:
+            if not ask.hedged or RemoteError(error.status).reason != "BUDGET_EXCEEDED":
+                raise
+            ask.hedged = False
+            return await stack.enter_async_context(self._held(ask))
+
     def _held(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
         planned = [step.candidate for step in ask.decision.plan.steps]
         candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
+        if ask.hedged:
+            candidates = [max(candidates, key=lambda each: each.worst_case_nanos)] * 2
         item = self.reservation(ask, candidates)
-        item.hold_all = bool(planned)
+        item.hold_all = bool(planned) or ask.hedged
         return held(ask, self._services, self._books, item)
+
+    def _may_hedge(self, ask: Ask) -> bool:
+        """Whether a second call beside a slow one may be made, as far as is known before."""
+        chosen = ask.decision.chosen
+        if ask.decision.HasField("plan"):
+            return False
+        after = self._upstreams.hedge_after_seconds(
+            chosen.provider, chosen.upstream_model, streams=ask.streams, asked=ask.hedge
+        )
+        return after is not None
 
     def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
         """A request was answered and charged: what later ones of its caller are routed by."""
@@ -252,7 +279,7 @@ class Steps:
 
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
-        return (self._fleet.config.baseline_model or model) if model == AUTO else model
+        return (self._fleet.config.baseline_model or model) if is_automatic(model) else model
 
 
 def embedding_of(finding: Any) -> Sequence[float]:

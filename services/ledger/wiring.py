@@ -13,6 +13,7 @@ from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
 from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 
 from catalog.fleet import Fleet, load_fleet
+from chassis.live import Live
 from chassis.server import Outfit, Room
 from services.ledger.alerts.deliver import Deliverer, deliver_for_ever, targets
 from services.ledger.alerts.store import AlertStore
@@ -26,7 +27,7 @@ from services.ledger.reading.follow import Follower, follow_for_ever
 from services.ledger.reading.insights import Insights
 from services.ledger.reading.servicer import ReadingDesk, ReadingServicer
 from services.ledger.repricing import Repricing
-from services.ledger.rules.pricing import CatalogPrices
+from services.ledger.rules.pricing import CatalogPrices, Prices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
 from services.ledger.sql.budgets import BudgetStore
@@ -76,7 +77,13 @@ async def build(
     process's own.
     Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
-    fleet = await asyncio.to_thread(load_fleet, settings.config)
+
+    async def load() -> Fleet:
+        return await asyncio.to_thread(load_fleet, settings.config)
+
+    files = [settings.config] if settings.config is not None else []
+    live = Live(load, lambda _: files, outfit.health.part("prices"))
+    fleet = await live.open()
     database = open_database(settings.database_url, wait_seconds=settings.database_wait_seconds)
     # Embedded, the only ledger brings its tables up to date itself. On PostgreSQL others may be
     # at work on them: that is for the operator to time.
@@ -112,7 +119,14 @@ async def build(
         pages=PageTokens(pepper),
         clock=clock,
     )
-    reading = _reading(settings, fleet, database, writer, clock=clock, environ=environ)
+    reading = _reading(settings, fleet, prices, database, writer, clock=clock, environ=environ)
+
+    def take_over(changed: Fleet) -> None:
+        prices.take_over(changed.book, clock())
+        reading.take_over(changed)
+
+    live.on_change(take_over)
+    reader = asyncio.create_task(live.watch(settings.reload_seconds))
     return Room(
         servicers=[
             (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk)),
@@ -124,11 +138,12 @@ async def build(
         # In reverse: what is queued is written before the database is closed.
         cleanups=[
             ("database", database.close),
-            ("sweep", partial(_stop, sweep, months)),
+            ("sweep", partial(_stop, sweep, months, reader)),
             ("webhooks", reading.deliverer.close),
             ("readers", partial(_stop, *reading.tasks)),
             ("writer", writer.close),
         ],
+        reload=live.reload_soon,
     )
 
 
@@ -139,6 +154,13 @@ class _Reading:
     desk: ReadingDesk
     tasks: Sequence["asyncio.Task[Any]"]
     deliverer: Deliverer
+    watch: Watch
+
+    def take_over(self, fleet: Fleet) -> None:
+        """Another fleet file holds. Webhooks are those of the start: each has a loop of its own."""
+        self.desk.insights.take_over(fleet)
+        self.desk.names.take_over(fleet)
+        self.watch.take_over(fleet.config.alerts)
 
     async def let_watchers_go(self) -> None:
         self.desk.stopping.set()
@@ -147,6 +169,7 @@ class _Reading:
 def _reading(
     settings: LedgerSettings,
     fleet: Fleet,
+    prices: Prices,
     database: Database,
     writer: GroupCommit,
     *,
@@ -175,7 +198,7 @@ def _reading(
         exports=ExportStore(database),
         follower=follower,
         alerts=kept,
-        insights=Insights(database, fleet, CatalogPrices(fleet.book), clock),
+        insights=Insights(database, fleet, prices, clock),
         booked=Booked(database),
         names=Names(fleet),
         writer=writer,
@@ -183,7 +206,7 @@ def _reading(
         pages=PageTokens(settings.key_pepper.get_secret_value().encode()),
         clock=clock,
     )
-    return _Reading(desk, tasks, deliverer)
+    return _Reading(desk, tasks, deliverer, watch)
 
 
 async def _stop(*tasks: "asyncio.Task[Any]") -> None:

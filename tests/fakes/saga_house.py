@@ -25,18 +25,22 @@ from gateway.saga.complete import Completer, Parts
 from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
+from gateway.saga.refit import Refit
 from gateway.saga.sessions import Sessions
 from gateway.saga.shadow import Purse, Shadows
 from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
+from gateway.upstreams.upstreams import Upstreams
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
 from tests.fakes.services import FakeServices
 
-FLEET_FILE = """
+PROVIDERS = """
 providers: {fake: {base_url: "http://127.0.0.1:1/v1"}}
+"""
+MODELS = """
 models:
   cheap:
     provider: fake
@@ -44,8 +48,10 @@ models:
     aliases: [thrifty]
   dear: {provider: fake, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
 baseline_model: dear
-retry: {attempts_max: 2, backoff_seconds: 0.001}
 """
+NO_BREAKER = "breaker: {enabled: false}"
+RETRY = "retry: {attempts_max: 2, backoff_seconds: 0.001, %s}\n"
+FLEET_FILE = PROVIDERS + MODELS + RETRY % NO_BREAKER
 IDENTITY = Identity(tenant="acme", key_id="k1")
 SETTINGS = GatewaySettings(
     tokenizer_address="x",
@@ -60,8 +66,11 @@ SETTINGS = GatewaySettings(
 class House:
     """The saga and all that it stands on."""
 
-    def __init__(self, routing: str = "", **settings) -> None:
-        """`routing` is added to the fleet file."""
+    def __init__(
+        self, routing: str = "", *, retry: str = NO_BREAKER, models: str = MODELS, **settings
+    ) -> None:
+        """`routing` is added to the fleet file, `retry` to its part about failing providers;
+        `models` are those of the file."""
         self.services = FakeServices()
         self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
@@ -69,7 +78,7 @@ class House:
         # Of the rate limits.
         self.now_us = 0
         numbers = itertools.count(1)
-        fleet = Fleet.of(parse_config(FLEET_FILE + routing))
+        fleet = Fleet.of(parse_config(PROVIDERS + models + RETRY % retry + routing))
         settings = SETTINGS.model_copy(update=settings)
 
         def new_id() -> str:
@@ -83,9 +92,17 @@ class House:
 
         cached = Cached(self.services, self.books, fleet, settings=settings, now=now)
         answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
-        caller = Caller({"fake": self.provider}, fleet.config.retry, telemetry, new_id)
-        outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.clock = 0.0
+        self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
+        caller = Caller(
+            {"fake": self.provider},
+            fleet.config.retry,
+            telemetry,
+            new_id,
+            upstreams=self.upstreams,
+            refit=Refit(self.services, fleet),
+        )
+        outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.day = datetime(2026, 11, 1, tzinfo=UTC)
         steps = Steps(
             self.services,
@@ -98,6 +115,7 @@ class House:
             sessions=Sessions(lambda: self.clock),
             budget_use=BudgetUse(self.services, lambda: self.clock),
             shaping=Shaping(fleet, lambda: self.day),
+            upstreams=self.upstreams,
             new_id=new_id,
         )
         purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
