@@ -28,7 +28,8 @@ STOPS_MAX = 16
 STANDARD_TIERS = ("auto", "default", "standard", None)
 UNPRICED_OPTIONS = frozenset({"web_search_options"})
 UNPRICED_TOOLS = (
-    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation", "google_",
+    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation",
+    "google_",
 )  # fmt: skip
 _REASON = "REQUEST_INVALID"
 

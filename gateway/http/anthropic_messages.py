@@ -31,7 +31,7 @@ _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 class AnthropicMessages:
-    """gateway.http.intake.Part: the fleet's messages to the door, Anthropic's JSON to the caller."""
+    """gateway.http.intake.Part: Anthropic's JSON in and out, the fleet's messages to the door."""
 
     def __init__(self, intake: Intake, errors: ErrorTable, *, new_id: Callable[[], str]) -> None:
         """`new_id` names streams and errors, whose request has no name yet."""

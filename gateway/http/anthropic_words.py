@@ -53,11 +53,7 @@ class AnthropicWords:
         kind = _TYPES.get(error.status)
         if kind is None:
             kind = "invalid_request_error" if error.status < 500 else "api_error"
-        message, param = inner["message"], inner.get("param")
-        if param:
-            param = _PARAMS.get(param, param)
-            # As Anthropic does: what is at fault stands before what is wrong with it.
-            message = f"{param}: {message}"
+        message = _named(inner["message"], inner.get("param"))
         request_id = f"req_{self._new_id()}"
         body = {
             "type": "error",
@@ -68,3 +64,14 @@ class AnthropicWords:
             body["spendgate"] = error.body["spendgate"]
         headers = {**error.headers, REQUEST_ID_HEADER: request_id}
         return HttpError(error.status, body, headers)
+
+
+def _named(message: str, param: str | None) -> str:
+    """The message with what is at fault before what is wrong with it, as Anthropic tells it."""
+    if not param:
+        return message
+    # OpenAI keeps what says a function in an object of its own.
+    path = _PARAMS.get(param, param).replace(".function.", ".")
+    before, _, told = message.partition(": ")
+    # A message of the fleet's own checks begins with the path in its own messages.
+    return f"{path}: {told if told and ' ' not in before else message}"

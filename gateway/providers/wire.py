@@ -173,7 +173,7 @@ class WireProvider:
     # What a protocol may do otherwise.
 
     def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
-        """The prompt in shapes that the protocol knows. Raises: InvalidFields, OptionUnsupported."""
+        """The prompt as the protocol can say it. Raises: InvalidFields, OptionUnsupported."""
         return chat_prompt(prompt, options)
 
     def _open_http(self, line: Line) -> ProviderHttp:

@@ -32,12 +32,23 @@ CITED = {
         }
     ],
 }
+FETCHED = {"type": "text", "media_type": "text/plain", "data": "Hello."}
 SERVER = [
-    {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_fetch", "input": {"url": "u"}},
+    {
+        "type": "server_tool_use",
+        "id": "srvtoolu_1",
+        "name": "web_fetch",
+        "input": {"url": "https://x.test/"},
+    },
     {
         "type": "web_fetch_tool_result",
         "tool_use_id": "srvtoolu_1",
-        "content": {"type": "web_fetch_result", "url": "u"},
+        "content": {
+            "type": "web_fetch_result",
+            "url": "https://x.test/",
+            "retrieved_at": None,
+            "content": {"type": "document", "source": FETCHED},
+        },
     },
 ]
 ERRORS: dict[str, tuple[int, str, str, dict[str, str]]] = {
