@@ -13,19 +13,35 @@ from typing import Any
 
 import orjson
 
+from catalog.foreign import ANTHROPIC_CONTENT as CONTENT
+from catalog.foreign import ANTHROPIC_OPTIONS as OPTIONS
+from catalog.foreign import CACHE_CONTROL, REASONING
+
+__all__ = [
+    "BETAS",
+    "CACHE_CONTROL",
+    "CONTENT",
+    "INVALID_JSON",
+    "IS_ERROR",
+    "OPTIONS",
+    "REASONING",
+    "Block",
+    "arguments_of",
+    "input_of",
+    "is_plain",
+    "is_plain_call",
+    "is_plain_text",
+    "option_name",
+    "text_of",
+    "thinking_of",
+]
+
 Block = dict[str, Any]
 
-# Of a message's extra_json: Anthropic's own blocks, all of them.
-CONTENT = "anthropic_content"
-# Of a message's extra_json: thinking as text, as servers that speak OpenAI's protocol tell it.
-REASONING = "reasoning_content"
-# Of the prompt's extra_json: options of Anthropic's own.
-OPTIONS = "anthropic"
 # Among the options: what the caller's anthropic-beta header says.
 BETAS = "betas"
 # Of a tool result's extra_json.
 IS_ERROR = "is_error"
-CACHE_CONTROL = "cache_control"
 # Arguments that a model wrote and that are no JSON object; a block's input must be one.
 INVALID_JSON = "INVALID_JSON"
 
