@@ -137,13 +137,17 @@ class PriceConfig(RatesConfig):
 TierPercent = Annotated[Decimal, Field(gt=0, le=1000, decimal_places=2)]
 
 
+# What says where a provider is.
+_ADDRESSES = frozenset({"base_url", "base_url_env", "deployments"})
+
+
 class ProviderConfig(Section):
     """Someone who serves models."""
 
-    kind: Literal["openai", "responses", "azure", "gemini"] = "openai"
+    kind: Literal["openai", "responses", "azure", "gemini", "anthropic", "bedrock"] = "openai"
     """The protocol spoken: "openai" is OpenAI's chat completions, which most servers speak;
     "responses" OpenAI's Responses; "azure" chat completions of Azure OpenAI; "gemini" Google's
-    generateContent."""
+    generateContent; "anthropic" Anthropic's Messages; "bedrock" AWS's Converse."""
     dialect: (
         Literal["openai", "mistral", "groq", "deepseek", "openrouter", "xai", "compatible"] | None
     ) = None
@@ -152,7 +156,8 @@ class ProviderConfig(Section):
     """For kind "azure": such as "2024-10-21". Default: the v1 API, which needs none."""
     base_url: Url | None = None
     """Where it is, up to and including the API's version (/v1; /v1beta for "gemini"; for "azure"
-    the resource's endpoint without a path). Give this or base_url_env."""
+    the resource's endpoint without a path). Give this or base_url_env. Default of "anthropic" and
+    "bedrock": the vendor's own address."""
     base_url_env: EnvironmentName | None = None
     """The environment variable that says where it is."""
     api_key_env: EnvironmentName | None = None
@@ -167,6 +172,15 @@ class ProviderConfig(Section):
     prompt_caching: Literal["auto", "off"] = "auto"
     """Whether the gateway marks what is worth keeping in the provider's prompt cache, where the
     caller marks nothing. "off" leaves it to the caller."""
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
+    """For "bedrock", required: the AWS region, such as us-east-1."""
+    access_key_id_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the access key's id."""
+    secret_access_key_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the secret access key."""
+    session_token_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the token of temporary credentials.
+    Default: none is sent."""
 
     deployments: list[DeploymentConfig] = Field(default=[], max_length=32)
     """Several places or keys that serve this provider's models, in place of base_url and
@@ -177,13 +191,41 @@ class ProviderConfig(Section):
     """What service tiers cost here, in percent of the standard price. Default: as published;
     a tier that is not published has no price."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_address(cls, value: Any) -> Any:
+        """The vendor's address, where it is left out and there is only one."""
+        if not isinstance(value, Mapping) or _ADDRESSES & value.keys():
+            return value
+        kind, region = value.get("kind"), value.get("region")
+        if kind == "anthropic":
+            return {**value, "base_url": "https://api.anthropic.com"}
+        if kind == "bedrock" and isinstance(region, str):
+            return {**value, "base_url": f"https://bedrock-runtime.{region}.amazonaws.com"}
+        return value
+
     @model_validator(mode="after")
     def _one_address(self) -> Self:
+        if self.kind == "bedrock" and self.region is None:
+            raise ValueError("bedrock needs a region")
         if self.deployments:
             if self.base_url or self.base_url_env or self.api_key_env:
                 raise ValueError("deployments take the place of base_url and api_key_env")
         elif (self.base_url is None) == (self.base_url_env is None):
             raise ValueError("give either base_url or base_url_env")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        pair = (self.access_key_id_env, self.secret_access_key_env)
+        aws = (*pair, self.session_token_env, self.region)
+        if self.kind != "bedrock":
+            if any(name is not None for name in aws):
+                raise ValueError("region and AWS keys are for bedrock")
+        elif self.api_key_env is None and None in pair:
+            raise ValueError("bedrock needs access_key_id_env and secret_access_key_env")
+        elif self.api_key_env is not None and any(name is not None for name in aws[:3]):
+            raise ValueError("give either api_key_env or the access key")
         return self
 
     def places(self) -> list["ProviderConfig"]:
@@ -199,6 +241,16 @@ class ProviderConfig(Section):
             )
             for each in self.deployments
         ] or [self]
+
+    def secret_names(self) -> list[str]:
+        """The environment variables that hold secrets of this provider's."""
+        names = (
+            self.api_key_env,
+            self.access_key_id_env,
+            self.secret_access_key_env,
+            self.session_token_env,
+        )
+        return [name for name in names if name is not None]
 
     def address(self, environ: Mapping[str, str]) -> str | None:
         """The base URL, None when its variable is not set. Raises ValueError when it is no URL."""

@@ -8,6 +8,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
+from gateway.anthropic.unpriced import unpriced
 from gateway.openai.read import object_from, value_from
 
 NAME_BYTES_MAX = 128
@@ -26,7 +27,10 @@ STOPS_MAX = 16
 # through would book a wrong price.
 STANDARD_TIERS = ("auto", "default", "standard", None)
 UNPRICED_OPTIONS = frozenset({"web_search_options"})
-UNPRICED_TOOLS = ("web_search", "file_search", "code_interpreter", "image_generation", "google_")
+UNPRICED_TOOLS = (
+    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation",
+    "google_",
+)  # fmt: skip
 _REASON = "REQUEST_INVALID"
 
 
@@ -144,6 +148,7 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
             continue
         if path == "prompt.extra_json":
             yield from _unpriced_options(value)
+            yield from (FieldViolation(field, why) for field, why in unpriced(value))
 
 
 def _unpriced_tools(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:

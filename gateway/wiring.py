@@ -38,6 +38,7 @@ from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
+from gateway.similarity_meaning import EmbeddingSimilarity
 
 
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
@@ -99,7 +100,8 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
+    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
+    servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),

@@ -17,6 +17,8 @@ _USD = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
 _TOKENS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _NANOS_DIGITS = 9
 NANOS_PER_USD = 1_000_000_000
+# Of a header; the field beside the answer tells all of them.
+WARNINGS_CHARS_MAX = 1_024
 # All that is printable in ASCII but the percent sign.
 _SAFE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -141,6 +143,8 @@ def summary_headers(
         told["cache-refused-by"] = summary.cache_refused_by
     if summary.feedback_token:
         told["feedback-token"] = summary.feedback_token
+    if summary.warnings:
+        told["warnings"] = "; ".join(summary.warnings)[:WARNINGS_CHARS_MAX]
     if summary.HasField("tightest") and counts_money(summary.tightest):
         told["budget-left-nanos"] = str(summary.tightest.left_nanos)
     # Names are the operator's free choice, a header's characters are not.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chassis.errors import ErrorTable
 from gateway.door import Door
+from gateway.http.anthropic_messages import AnthropicMessages
 from gateway.http.edge import Edge
 from gateway.http.intake import EdgeLimits, Intake, Part
 from gateway.http.openai_chat import OpenAIChat
@@ -24,6 +25,7 @@ def make_edge(
     intake = Intake(door, limits)
     parts: list[Part] = [
         OpenAIChat(intake, errors, new_id=new_id, now=now),
+        AnthropicMessages(intake, errors, new_id=new_id),
         OpenAIResponses(intake, errors, new_id=new_id, now=now),
         OpenAIEmbeddings(intake),
     ]

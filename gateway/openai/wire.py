@@ -171,6 +171,8 @@ def render_summary(
             "left_nanos": tightest.left_nanos,
             "limit_nanos": tightest.limit_nanos,
         }
+    if summary.warnings:
+        told["warnings"] = list(summary.warnings)
     if summary.notices:
         told["notices"] = [
             {

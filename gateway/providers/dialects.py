@@ -38,6 +38,8 @@ class Dialect:
     base64_vectors: bool = False
     # Takes a key by which it finds the machine that has the prompt's beginning in its cache.
     prompt_cache_key: bool = False
+    # Knows Anthropic's markers of what to keep in the prompt cache.
+    cache_markers: bool = False
 
 
 _OPENAI = Dialect(
@@ -45,6 +47,7 @@ _OPENAI = Dialect(
     strict_messages=True,
     base64_vectors=True,
     prompt_cache_key=True,
+    lacking=frozenset({"top_k"}),
 )
 DIALECTS: Mapping[str, Dialect] = {
     "openai": _OPENAI,
@@ -69,7 +72,7 @@ DIALECTS: Mapping[str, Dialect] = {
         one_choice=True,
         developer_role=False,
     ),
-    "openrouter": Dialect(reasoning_object=True),
+    "openrouter": Dialect(reasoning_object=True, cache_markers=True),
     "xai": Dialect(limit_field="max_completion_tokens", lacking=frozenset({"logit_bias"})),
     # vLLM, Ollama, the server of llama.cpp and whoever else speaks the protocol.
     "compatible": Dialect(developer_role=False),

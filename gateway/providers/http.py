@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from chassis.deadline import Deadline
 from gateway.providers.port import (
@@ -28,8 +29,9 @@ _POOL_IDLE_SECONDS_MAX = 15.0
 
 # A proxy gave up waiting: the work behind it may have been done.
 _WORK_MAY_BE_DONE = frozenset({502, 504, 520, 522, 524})
-# Not the caller's fault, though the status says so: 408 request timeout, 409 conflict, 425.
-_RETRYABLE_4XX = frozenset({408, 409, 425})
+# Not the caller's fault, though the status says so: 408 request timeout, 409 conflict, 424 the
+# model behind it failed, 425.
+_RETRYABLE_4XX = frozenset({408, 409, 424, 425})
 _OPERATORS_4XX = {
     401: Unavailability.CREDENTIALS,
     402: Unavailability.QUOTA_USED_UP,
@@ -56,6 +58,8 @@ _TOO_LONG = (
 )
 # Seconds since 1970, UTC.
 Clock = Callable[[], float]
+# How long to wait by the headers of an error, in seconds; the time now is since 1970.
+RetryAfter = Callable[[Mapping[str, str], float], float | None]
 
 # fmt: off
 _PARAMS = frozenset({
@@ -99,12 +103,22 @@ class ProviderHttp:
     """Posts to one provider; what goes wrong comes out as a ProviderError."""
 
     def __init__(
-        self, provider: str, session: aiohttp.ClientSession, limits: HttpLimits, now: Clock
+        self,
+        provider: str,
+        session: aiohttp.ClientSession,
+        limits: HttpLimits,
+        now: Clock,
+        *,
+        error_words: "Callable[[bytes | None], ToldError] | None" = None,
+        retry_after: RetryAfter | None = None,
     ) -> None:
+        """`error_words` and `retry_after` read what a protocol tells otherwise than OpenAI's."""
         self._provider = provider
         self._session = session
         self._limits = limits
         self._now = now
+        self._told_error = told_error if error_words is None else error_words
+        self._retry_after = retry_after or retry_after_seconds
 
     @asynccontextmanager
     async def post(
@@ -124,8 +138,14 @@ class ProviderHttp:
             sock_read=self._limits.idle_seconds_max if idle else None,
         )
         try:
+            # As it is: what is encoded in a path may be signed so.
+            target = URL(url, encoded=True)
             async with self._session.post(
-                url, data=_in_pieces(body), headers=headers, timeout=timeout, allow_redirects=False
+                target,
+                data=_in_pieces(body),
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 try:
                     if not 200 <= response.status < 300:
@@ -160,7 +180,7 @@ class ProviderHttp:
         status = response.status
         if status < 400:
             return self._unavailable(Unavailability.REDIRECT, Billed.NO, status)
-        told = told_error(await read_at_most(response, _ERROR_BYTES_MAX))
+        told = self._told_error(await read_at_most(response, _ERROR_BYTES_MAX))
         code, param = told.code, told.param
         if status == 429 or code in _QUOTA_CODES:
             used_up = code in _QUOTA_CODES
@@ -175,7 +195,7 @@ class ProviderHttp:
             large = Refusal.REQUEST_TOO_LARGE if status == 413 else Refusal.REQUEST_INVALID
             refusal = _REFUSAL_CODES.get(code, large)
             return ProviderRefused(self._provider, http_status=status, reason=refusal, param=param)
-        asked = retry_after_seconds(response.headers, self._now())
+        asked = self._retry_after(response.headers, self._now())
         return ProviderUnavailable(
             self._provider,
             reason,

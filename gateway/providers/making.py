@@ -3,16 +3,24 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 from pydantic import SecretStr
 
 from catalog.fleet import Fleet
+from catalog.price import Rates
+from catalog.prices import Unpriced
 from catalog.schema import ProviderConfig
+from chassis.invariant import InvariantBroken
 from chassis.settings import FILE_SUFFIX, SettingsError, secret_of
+from gateway.anthropic.markers import Beginnings, Markers, RatesOf
+from gateway.bedrock.sigv4 import AwsKeys
+from gateway.providers.anthropic import AnthropicProvider
 from gateway.providers.as_answers import EmbeddingsAsAnswers
 from gateway.providers.azure import AzureProvider
+from gateway.providers.bedrock import BedrockProvider
 from gateway.providers.deployments import Deployment, DeploymentPool
 from gateway.providers.dialects import dialect_of
 from gateway.providers.embeddings import GeminiEmbeddings, OpenAIEmbeddings, WireEmbedder
@@ -34,12 +42,14 @@ class SetupProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A configured provider with what its adapter needs; `key` is None when none is named."""
+    """A configured provider with what its adapter needs; a key is None when none is named."""
 
     name: str
     config: ProviderConfig
     base_url: str
     key: SecretStr | None
+    aws_keys: AwsKeys | None
+    rates_of: RatesOf
     session: aiohttp.ClientSession
     limits: HttpLimits
 
@@ -68,6 +78,26 @@ def _gemini(placed: Placed) -> Provider:
     return GeminiProvider(_line(placed), base_url=placed.base_url, api_key=placed.key)
 
 
+def _anthropic(placed: Placed) -> Provider:
+    return AnthropicProvider(
+        _line(placed), base_url=placed.base_url, api_key=placed.key, markers=_markers(placed)
+    )
+
+
+def _bedrock(placed: Placed) -> Provider:
+    keys = placed.aws_keys or placed.key
+    region = placed.config.region
+    if keys is None or region is None:
+        raise InvariantBroken("the fleet file's checks let no bedrock through without them")
+    return BedrockProvider(
+        _line(placed),
+        base_url=placed.base_url,
+        region=region,
+        keys=keys,
+        markers=_markers(placed),
+    )
+
+
 def _line(placed: Placed) -> Line:
     return Line(
         name=placed.name,
@@ -79,9 +109,18 @@ def _line(placed: Placed) -> Line:
     )
 
 
+def _markers(placed: Placed) -> Markers | None:
+    """What marks prompts for the provider's cache; None where the operator leaves it to callers."""
+    if placed.config.prompt_caching == "off":
+        return None
+    return Markers(placed.rates_of, Beginnings(time.monotonic))
+
+
 # By ProviderConfig.kind.
 _ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {
     "openai": _openai,
+    "anthropic": _anthropic,
+    "bedrock": _bedrock,
     "azure": _azure,
     "gemini": _gemini,
     "responses": _responses,
@@ -138,17 +177,20 @@ def make_providers(
         for place in config.places():
             address = _address(name, place, environ, problems)
             try:
-                key = _key(name, place, environ, problems)
+                key = _key(name, place.api_key_env, environ, problems)
+                aws_keys = _aws_keys(name, place, environ, problems)
             except SettingsError as error:
                 problems += [f"provider {name}: {each}" for each in error.problems]
                 continue
-            if address is None:
+            if address is None or problems:
                 continue
             placed = Placed(
                 name=name,
                 config=place,
                 base_url=address,
                 key=key,
+                aws_keys=aws_keys,
+                rates_of=_rates_of(fleet, name),
                 session=session,
                 limits=HttpLimits(
                     answer_seconds_max=config.timeout_seconds,
@@ -162,6 +204,22 @@ def make_providers(
     if problems:
         raise SetupProblem(problems)
     return providers
+
+
+def _rates_of(fleet: Fleet, provider: str) -> RatesOf:
+    """The price of what a provider serves, by its upstream name."""
+    names = {
+        card.upstream_model: card.name for card in fleet.models.all() if card.provider == provider
+    }
+
+    def rates_of(model: str) -> Rates | None:
+        name = names.get(model)
+        try:
+            return None if name is None else fleet.book.price(name, datetime.now(UTC)).rates
+        except Unpriced:
+            return None
+
+    return rates_of
 
 
 def _together(name: str, config: ProviderConfig, adapters: list[Provider]) -> Provider:
@@ -182,25 +240,36 @@ def _together(name: str, config: ProviderConfig, adapters: list[Provider]) -> Pr
 def secret_files(fleet: Fleet, environ: Mapping[str, str]) -> list[Path]:
     """The files that hold the providers' keys, as far as variables name any (NAME_FILE)."""
     variables = [
-        place.api_key_env
+        variable
         for config in fleet.config.providers.values()
         for place in config.places()
-        if place.api_key_env
+        for variable in place.secret_names()
     ]
     named = (environ.get(variable + FILE_SUFFIX) for variable in variables)
     return [Path(path) for path in named if path]
 
 
 def _key(
-    name: str, config: ProviderConfig, environ: Mapping[str, str], problems: list[str]
+    name: str, variable: str | None, environ: Mapping[str, str], problems: list[str]
 ) -> SecretStr | None:
-    if config.api_key_env is None:
+    if variable is None:
         return None
-    key = secret_of(environ, config.api_key_env)
+    key = secret_of(environ, variable)
     if not key:
-        problems.append(f"provider {name}: {config.api_key_env} is not set")
+        problems.append(f"provider {name}: {variable} is not set")
         return None
     return SecretStr(key)
+
+
+def _aws_keys(
+    name: str, config: ProviderConfig, environ: Mapping[str, str], problems: list[str]
+) -> AwsKeys | None:
+    access_key_id = _key(name, config.access_key_id_env, environ, problems)
+    secret = _key(name, config.secret_access_key_env, environ, problems)
+    session_token = _key(name, config.session_token_env, environ, problems)
+    if access_key_id is None or secret is None:
+        return None
+    return AwsKeys(access_key_id, secret, session_token)
 
 
 def _address(

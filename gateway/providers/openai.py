@@ -5,7 +5,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
+from spendgate.chat.v1 import chat_pb2
 
+from gateway.anthropic.for_others import chat_prompt
 from gateway.openai.answer import BadAnswer, read_answer, read_chunk
 from gateway.openai.render import render_prompt
 from gateway.openai.usage import UsageReading
@@ -128,6 +130,10 @@ class OpenAIProvider(WireProvider):
         """`dialect` defaults to what the address tells."""
         address, dialect = Address(base_url, api_key), dialect or dialect_of(base_url)
         super().__init__(line, ChatWire(address, dialect, prompt_caching=line.prompt_caching))
+        self._cache_markers = dialect.cache_markers
+
+    def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
+        return chat_prompt(prompt, options, keep_markers=self._cache_markers)
 
 
 def _without_other_protocols(

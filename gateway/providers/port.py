@@ -54,8 +54,8 @@ class ProviderAnswer:
     warnings: tuple[str, ...] = ()
 
     def warned(self, warnings: tuple[str, ...]) -> "ProviderAnswer":
-        """The same answer with these warnings."""
-        return replace(self, warnings=warnings) if warnings else self
+        """The same answer with these warnings beside its own."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class ProviderEnd:
     warnings: tuple[str, ...] = ()
 
     def warned(self, warnings: tuple[str, ...]) -> "ProviderEnd":
-        """The same end with these warnings."""
-        return replace(self, warnings=warnings) if warnings else self
+        """The same end with these warnings beside its own."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
 
 class Billed(StrEnum):

@@ -7,15 +7,17 @@ is the same for all of them: the pool, bounds, work beside the loop, errors in f
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import orjson
+from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 from chassis.deadline import Deadline
 from chassis.errors import InvalidFields
+from gateway.anthropic.for_others import chat_prompt
 from gateway.openai.answer import BadAnswer, FailedInside
 from gateway.providers.http import Clock, HttpLimits, ProviderHttp
 from gateway.providers.options import Options, OptionUnsupported, UnsupportedPolicy
@@ -64,6 +66,18 @@ class StreamReading(Protocol):
         ...
 
 
+class EventParser(Protocol):
+    """Finds events in the bytes of a stream, which may be cut anywhere."""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The events that `piece` completes. Raises: EventTooLarge, BadAnswer, FailedInside."""
+        ...
+
+    def finish(self) -> list[bytes]:
+        """What is left at the end of the stream. Raises like feed()."""
+        ...
+
+
 class Wire(Protocol):
     """One protocol at one provider."""
 
@@ -107,7 +121,7 @@ class WireProvider:
     def __init__(self, line: Line, wire: Wire) -> None:
         self._line = line
         self._wire = wire
-        self._http = ProviderHttp(line.name, line.session, line.limits, line.now)
+        self._http = self._open_http(line)
         self._headers = {
             "Content-Type": "application/json",
             # What comes packed is unpacked within bounds; it is not asked for.
@@ -119,8 +133,8 @@ class WireProvider:
     async def complete(self, call: ProviderCall, deadline: Deadline) -> ProviderAnswer:
         """The whole answer. Raises: ProviderRefused, ProviderUnavailable."""
         body, warnings = await self._body(call, stream=False)
-        headers = {**self._headers, "Accept": "application/json"}
         url = self._wire.url(call, stream=False)
+        headers = {"Accept": "application/json", **self._headers_of(call, url, body)}
         async with self._http.post(url, body, headers, deadline, idle=False) as response:
             answer = await self._http.whole_body(response)
         try:
@@ -136,9 +150,9 @@ class WireProvider:
     ) -> AsyncGenerator[ProviderDelta | ProviderEnd, None]:
         """The answer piece by piece. Raises: ProviderRefused, ProviderUnavailable."""
         body, warnings = await self._body(call, stream=True)
-        headers = {**self._headers, "Accept": "text/event-stream"}
         reading = self._wire.stream()
         url = self._wire.url(call, stream=True)
+        headers = {"Accept": "text/event-stream", **self._headers_of(call, url, body)}
         async with self._http.post(url, body, headers, deadline, idle=True) as response:
             try:
                 async with aclosing(self._events(response, reading)) as events:
@@ -156,11 +170,30 @@ class WireProvider:
                 raise self._unavailable(Unavailability.ANSWER_TOO_LARGE) from None
         yield end.warned(warnings)
 
+    # What a protocol may do otherwise.
+
+    def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
+        """The prompt as the protocol can say it. Raises: InvalidFields, OptionUnsupported."""
+        return chat_prompt(prompt, options)
+
+    def _open_http(self, line: Line) -> ProviderHttp:
+        """The way to the provider."""
+        return ProviderHttp(line.name, line.session, line.limits, line.now)
+
+    def _headers_of(self, call: ProviderCall, url: str, body: bytes) -> Mapping[str, str]:
+        """The headers of one request."""
+        del call, url, body
+        return self._headers
+
+    def _parser(self) -> EventParser:
+        """What finds the events in a stream's bytes."""
+        return SseParser(self._line.limits.event_bytes_max)
+
     async def _events(
         self, response: aiohttp.ClientResponse, reading: StreamReading
     ) -> AsyncGenerator[bytes, None]:
         """The data of each event up to the protocol's own end, that included."""
-        parser = SseParser(self._line.limits.event_bytes_max)
+        parser = self._parser()
         bytes_left = self._line.limits.stream_bytes_max
         async for piece in response.content.iter_any():
             bytes_left -= len(piece)
@@ -178,7 +211,8 @@ class WireProvider:
         options = Options(self._line.name, self._line.unsupported)
 
         def render(wanted: ProviderCall) -> bytes:
-            return orjson.dumps(self._wire.render(wanted, options, stream=stream))
+            told = replace(wanted, prompt=self._translated(wanted.prompt, options))
+            return orjson.dumps(self._wire.render(told, options, stream=stream))
 
         try:
             body = await beside_the_loop(render, call, call.prompt.ByteSize())

@@ -139,6 +139,7 @@ class Answers:
             cost=cost,
             explanation="another request under way asked for the very same answer",
             finish_reasons=theirs.finish_reasons,
+            warnings=theirs.warnings,
         )
         return Answer(answer.choices, outcome)
 
@@ -180,6 +181,7 @@ class Answers:
             cost=cost,
             explanation=ask.decision.explanation,
             finish_reasons=_finish_reasons(choices),
+            warnings=taken.given.warnings,
         )
         return Answer(choices, outcome)
 

@@ -23,6 +23,8 @@ from gateway.limits.rules import NO_RATES, Rates
 from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
+# How a marker of Anthropic's asks for the longer lifetime.
+HOUR = '"1h"'
 TRACE_ID_LOW_BITS = 1 << 64
 _MODES = {
     CachingMode.OFF: pb.CACHE_MODE_OFF,
@@ -197,6 +199,16 @@ def needs_of(prompt: chat_pb2.Prompt) -> list[router_pb.Capability]:
             elif kind == "audio":
                 needs.add(router_pb.CAPABILITY_AUDIO)
     return sorted(needs)
+
+
+def wants_hour_cache(prompt: chat_pb2.Prompt) -> bool:
+    """Whether the provider may be asked to keep some of it for an hour, which is dearer. Markers
+    stand in further fields; a text there that only looks like one costs a larger hold, no money."""
+    texts = [prompt.extra_json, *(tool.extra_json for tool in prompt.tools)]
+    for message in prompt.messages:
+        texts.append(message.extra_json)
+        texts += [part.extra_json for part in message.parts]
+    return any(HOUR in text for text in texts)
 
 
 def _scope_of(attribution: entry_pb2.Attribution, scope: CacheScope) -> cache_pb.Scope:

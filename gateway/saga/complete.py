@@ -20,7 +20,7 @@ from chassis.errors import RemoteError, StatusError
 from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
-from gateway.door import Identity
+from gateway.door import Identity, TokenCount
 from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
 from gateway.limits.limits import Limits
 from gateway.ports import Services
@@ -146,6 +146,14 @@ class Completer:
                 response, outcome = await self._parts.embedder.run(ask, request)
             _tell(ask, outcome)
             return response
+
+    async def count_tokens(
+        self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
+    ) -> TokenCount:
+        """What a model would be asked to read."""
+        check_request(request, self._parts.settings.prompt_bytes_max)
+        self._check_allowed(identity, request.model)
+        return await self._parts.steps.count_tokens(request, deadline)
 
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity
@@ -350,6 +358,7 @@ def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
         response_id=end.response_id,
         service_tier=end.service_tier,
         told=end.told,
+        warnings=end.warnings,
     )
 
 

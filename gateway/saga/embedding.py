@@ -148,6 +148,7 @@ class Embedder:
             usage_source=booked.entry.usage_source,
             cost=cost,
             explanation=ask.decision.explanation,
+            warnings=given.warnings,
         )
 
     async def _count(self, ask: Ask, new: Sequence[Text]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import duration_pb2
 from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -17,10 +18,12 @@ from catalog.prices import UnknownModel
 from catalog.schema import AUTO, ModelConfig, is_automatic
 from catalog.usage import BUCKETS
 from chassis import names
+from chassis.deadline import Deadline
 from chassis.errors import RemoteError, StatusError
+from gateway.door import TokenCount
 from gateway.errors import ModelUnpriced, from_service
 from gateway.ports import Services
-from gateway.saga.ask import Ask, needs_of
+from gateway.saga.ask import Ask, needs_of, wants_hour_cache
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
@@ -109,6 +112,21 @@ class Steps:
         ask.finding = await finding
         note_finding(ask)
         note_shaping(ask)
+
+    async def count_tokens(self, request: pb.CompleteRequest, deadline: Deadline) -> TokenCount:
+        """The prompt's tokens as the model that is asked for reads them.
+
+        Raises: what the tokenizer refuses, under the gateway's domain.
+        """
+        counted = counted_as(self._fleet, self._stands_for(request.model))
+        item = tokenizer_pb.PrepareItem(
+            model=counted.model, encoding=counted.encoding, prompt=request.prompt
+        )
+        try:
+            prepared = await self._services.prepare(item, deadline)
+        except Exception as error:
+            raise from_service("tokenizer", error) from None
+        return TokenCount(prepared.input.tokens, prepared.input.error_bound_permille)
 
     async def route(self, ask: Ask) -> None:
         """Picks the model and the fallback chain; once a budget has asked for it, the cheapest
@@ -236,6 +254,7 @@ class Steps:
             tokens + self._settings.hold_tokens_margin,
             candidate.output_tokens_max,
             ask.prompt.sampling.choice_count or 1,
+            hour_cache=wants_hour_cache(ask.prompt),
         )
         held_tokens = {bucket: getattr(usage, bucket) for bucket in BUCKETS}
         return ledger_pb.WorstCase(

@@ -12,7 +12,7 @@ from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from chassis.deadline import Deadline
-from gateway.door import Identity
+from gateway.door import Identity, TokenCount
 from gateway.errors import KeyInvalid
 
 KEY = "sg-key-canary-7d1e"
@@ -143,6 +143,12 @@ class FakeDoor:
         return pb.EmbedResponse(
             embeddings=[one for _ in request.inputs], summary=SUMMARY, cached_count=1
         )
+
+    async def count_tokens(self, request, identity, deadline):
+        self._note(request, identity, "", deadline)
+        if self.fails is not None:
+            raise self.fails
+        return TokenCount(17, 200)
 
     async def submit_feedback(self, request, identity):
         self.requests.append(request)
