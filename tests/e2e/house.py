@@ -18,7 +18,7 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 
 from cli.embedded.children import ChildGroup
-from cli.embedded.redis import running_redis
+from cli.embedded.redis import RedisServer
 from tests.fakes.openai_upstream import OpenAIUpstream
 from tests.fakes.otlp_sink import OtlpSink
 
@@ -64,6 +64,8 @@ SCRIPTED_LINE = """
 class House:
     """Five services, Redis, a provider, a trace sink."""
 
+    processes = (*SERVICES, "gateway")
+
     def __init__(self, folder: Path, routing: str = "") -> None:
         """`routing` is added to the fleet file."""
         self.folder = folder
@@ -76,28 +78,37 @@ class House:
         self.children: dict[str, asyncio.subprocess.Process] = {}
         self._stack = AsyncExitStack()
         self._group = ChildGroup(stop_seconds=10)
-        self._redis_url = ""
 
     async def __aenter__(self):
         enter = self._stack.enter_async_context
         await enter(self.upstream)
         await enter(self.sink)
-        self._redis_url = await enter(running_redis(self.folder / "redis"))
+        await self.stand_before(enter)
+        self.redis = await enter(RedisServer(self.folder / "redis"))
         await enter(self._group)
-        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
-        fleet_file = FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
-        (self.folder / "fleet.yaml").write_text(fleet_file + self._routing)
-        for name in (*SERVICES, "gateway"):
+        self.write_fleet_file()
+        for name in self.processes:
             await self.start(name)
-        await asyncio.gather(*(self.ready(name) for name in (*SERVICES, "gateway")))
+        await asyncio.gather(*(self.ready(name) for name in self.processes))
         self._channel = await enter(grpc.aio.insecure_channel(self.address("gateway")))
         self._books = await enter(grpc.aio.insecure_channel(self.address("ledger")))
         self.gateway = gateway_grpc.GatewayServiceStub(self._channel)
         self.ledger = ledger_grpc.LedgerServiceStub(self._books)
         return self
 
+    async def stand_before(self, enter):
+        """What stands between the fleet and the world; for houses with faults."""
+
     async def __aexit__(self, *error):
         await self._stack.aclose()
+
+    def write_fleet_file(self, more=""):
+        """What the services read; `more` is added at its end."""
+        (self.folder / "fleet.yaml").write_text(self.fleet_file() + self._routing + more)
+
+    def fleet_file(self):
+        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
+        return FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
 
     def address(self, name):
         return f"127.0.0.1:{self.ports[name]}"
@@ -159,7 +170,7 @@ class House:
         if name == "router":
             own["OUTCOMES_FILE"] = str(self.folder / "outcomes.jsonl")
         if name == "cache":
-            own["REDIS_URL"] = self._redis_url
+            own["REDIS_URL"] = self.redis.url
         if name == "ledger":
             own["DATABASE_URL"] = f"sqlite:///{self.folder}/ledger.db"
             own["KEY_PEPPER"] = "a pepper of this test, long enough for anybody"
