@@ -4,6 +4,7 @@ from tests.e2e.house import House
 from tests.faults.envoy import ROUTES, Envoy, why_not
 from tests.faults.proxy import Proxy
 
+PROVIDER_KEY = "sk-Magpie-canary-2290"
 FAULTS = [route["match"]["prefix"].strip("/") for route in ROUTES]
 PRICE = '{input_usd_per_million: "1", output_usd_per_million: "2"}'
 MODEL = """
@@ -33,7 +34,8 @@ class FaultHouse(House):
         if self.envoy is None:
             return text + RULES
         providers = "".join(
-            f'  {word}: {{base_url: "{self.envoy.base_url(word)}", timeout_seconds: 2}}\n'
+            f'  {word}: {{base_url: "{self.envoy.base_url(word)}", timeout_seconds: 1,'
+            f" api_key_env: PROVIDER_KEY}}\n"
             for word in FAULTS
         )
         models = "".join(
@@ -50,9 +52,16 @@ class FaultHouse(House):
         text = text.replace("models:\n", f"{providers}models:{models}\n", 1)
         return text + RULES
 
+    @property
+    def key_file(self):
+        """A provider's key as a mounted file."""
+        return self.folder / "filed.key"
+
     def _environment(self, name):
         env = super()._environment(name)
         env["SPENDGATE_OTLP_ENDPOINT"] = self.collector.address
+        env["PROVIDER_KEY"] = PROVIDER_KEY
+        env["FILED_KEY_FILE"] = str(self.key_file)
         env["SPENDGATE_RELOAD_SECONDS"] = "0.3"
         if name in ("tokenizer", "cache"):
             del env["SPENDGATE_RELOAD_SECONDS"]

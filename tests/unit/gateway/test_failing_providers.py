@@ -148,7 +148,12 @@ async def test_a_budget_that_has_room_for_one_call_gets_one():
 
 @pytest.mark.parametrize(
     ("mode", "asked", "hedged"),
-    [("asked", None, False), ("always", None, True), ("always", False, False), ("never", True, False)],
+    [
+        ("asked", None, False),
+        ("always", None, True),
+        ("always", False, False),
+        ("never", True, False),
+    ],
 )
 async def test_who_is_hedged(mode, asked, hedged):
     """As the fleet file and the caller say."""
