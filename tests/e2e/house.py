@@ -24,7 +24,7 @@ from tests.fakes.otlp_sink import OtlpSink
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "the-fleets-own-token"
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 90
 SERVICES = ("tokenizer", "cache", "router", "ledger")
 
 FLEET_FILE = """
@@ -73,8 +73,8 @@ class House:
         self.upstream = OpenAIUpstream()
         self.sink = OtlpSink()
         doors = (*SERVICES, "gateway", "http")
-        self.ports = {name: _free_port() for name in doors}
-        self.ports |= {f"{name}-metrics": _free_port() for name in (*SERVICES, "gateway")}
+        self.ports = {name: free_port() for name in doors}
+        self.ports |= {f"{name}-metrics": free_port() for name in (*SERVICES, "gateway")}
         self.children: dict[str, asyncio.subprocess.Process] = {}
         self._stack = AsyncExitStack()
         self._group = ChildGroup(stop_seconds=10)
@@ -114,13 +114,15 @@ class House:
         return f"127.0.0.1:{self.ports[name]}"
 
     async def start(self, name):
-        module = "gateway" if name == "gateway" else f"services.{name}"
         self.children[name] = await self._group.start(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", self._module(name)],
             env=self._environment(name),
             output=self.log(name),
             cwd=ROOT,
         )
+
+    def _module(self, name):
+        return "gateway" if name == "gateway" else f"services.{name}"
 
     def log(self, name):
         return self.folder / f"{name}.log"
@@ -217,6 +219,14 @@ class House:
         )
         return list(response.entries)
 
+    async def entries_page(self, tenant, token):
+        """(entries, token of the next page, "" after the last)."""
+        response = await self.ledger.ListEntries(
+            ledger_pb.ListEntriesRequest(tenant=tenant, page_size=1000, page_token=token),
+            metadata=self._inside,
+        )
+        return response.entries, response.next_page_token
+
     async def complete(self, secret, text, *, model="auto", system="", **options):
         sampling = options.pop("sampling", chat_pb2.Sampling(temperature=0))
         return await self.gateway.Complete(
@@ -257,7 +267,8 @@ async def until(true, seconds_max=15.0):
             await asyncio.sleep(0.05)
 
 
-def _free_port():
+def free_port():
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

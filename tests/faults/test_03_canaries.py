@@ -21,7 +21,7 @@ async def paths(house, secret):
     """A canary through twelve paths; what callers are told comes back."""
     told = []
 
-    async def ask(model="well-good", timeout=10, text=CANARY, **options):
+    async def ask(model="well-good", seconds=10, text=CANARY, **options):
         sampling = options.pop("sampling", None)
         request = gateway_pb.CompleteRequest(
             model=model,
@@ -29,7 +29,7 @@ async def paths(house, secret):
             options=gateway_pb.RequestOptions(**options),
         )
         try:
-            await house.gateway.Complete(request, timeout=timeout, metadata=bearer(secret))
+            await house.gateway.Complete(request, timeout=seconds, metadata=bearer(secret))
         except grpc.aio.AioRpcError as error:
             told.append(f"{error.details()} {error.trailing_metadata()}")
 
@@ -52,7 +52,7 @@ async def paths(house, secret):
     await ask("fail-400")  # the provider repeats what it got
     await ask("fail-500")
     await ask("garbled-good")
-    await ask("hang", timeout=0.3)
+    await ask("hang", seconds=0.3)
     await ask(f"no-such-model-{CANARY}"[:20])
     await ask(cost_max_nanos=1)
     await ask(sampling=chat_pb2.Sampling(temperature=9))

@@ -4,7 +4,6 @@ import asyncio
 
 import grpc
 import pytest
-
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb
 
 from tests.e2e.house import bearer, prompt_of, until
