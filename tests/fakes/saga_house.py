@@ -49,6 +49,7 @@ models:
     provider: fake
     price: {input_usd_per_million: "1", output_usd_per_million: "2"}
     aliases: [thrifty]
+  other: {provider: fake, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
   dear: {provider: fake, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
   vectors: {provider: fake, task: embedding, aliases: [text-vectors],
     price: {input_usd_per_million: "1", output_usd_per_million: "0"}}
