@@ -4,10 +4,11 @@ import random
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from catalog.fleet import Fleet
+from catalog.resilience import TooLong
 from chassis.telemetry import Telemetry
 from gateway.auth import Keys
 from gateway.limits.limits import Limits
@@ -142,7 +143,7 @@ def make_door(
             embedder=Embedder(
                 services,
                 steps=steps,
-                caller=_caller(kept, fleet, embedders),
+                caller=_caller(kept, _whole_texts(fleet), embedders),
                 providers=embedders,
                 answers=answers,
                 cached=cached,
@@ -164,6 +165,12 @@ def _caller(kept: Kept, fleet: Fleet, providers: Mapping[str, Provider]) -> Call
         upstreams=kept.upstreams,
         refit=Refit(kept.services, fleet),
     )
+
+
+def _whole_texts(fleet: Fleet) -> Fleet:
+    """The same fleet, but a text that is too long is refused: a part of it has another vector."""
+    retry = fleet.config.retry.model_copy(update={"too_long": TooLong.REFUSE})
+    return replace(fleet, config=fleet.config.model_copy(update={"retry": retry}))
 
 
 def _hit_shadow(kept: Kept) -> HitShadow:
