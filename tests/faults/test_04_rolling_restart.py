@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import sys
 import time
 
 import grpc
@@ -139,7 +140,7 @@ async def test_callers_hear_nothing_of_a_rolling_restart(tmp_path):
                 "rate": round(len(load.answers) / seconds),
                 "provider_calls": sum(s.cost_nanos > 0 for s in load.answers),
             }
-            print(json.dumps(told))
+            sys.stdout.write(json.dumps(told) + "\n")
             assert not load.errors, load.errors[:5]
             assert len(load.answers) > RATE * seconds / 2
 
