@@ -77,12 +77,7 @@ async def build(
     process's own.
     Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
-
-    async def load() -> Fleet:
-        return await asyncio.to_thread(load_fleet, settings.config)
-
-    files = [settings.config] if settings.config is not None else []
-    live = Live(load, lambda _: files, outfit.health.part("prices"))
+    live = _live_fleet(settings, outfit)
     fleet = await live.open()
     database = open_database(settings.database_url, wait_seconds=settings.database_wait_seconds)
     # Embedded, the only ledger brings its tables up to date itself. On PostgreSQL others may be
@@ -145,6 +140,14 @@ async def build(
         ],
         reload=live.reload_soon,
     )
+
+
+def _live_fleet(settings: LedgerSettings, outfit: Outfit) -> Live[Fleet]:
+    async def load() -> Fleet:
+        return await asyncio.to_thread(load_fleet, settings.config)
+
+    files = [settings.config] if settings.config is not None else []
+    return Live(load, lambda _: files, outfit.health.part("prices"))
 
 
 @dataclass(frozen=True)

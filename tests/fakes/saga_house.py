@@ -93,16 +93,7 @@ class House:
 
         cached = Cached(self.services, self.books, fleet, settings=settings, now=now)
         answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
-        self.clock = 0.0
-        self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
-        caller = Caller(
-            {"fake": self.provider},
-            fleet.config.retry,
-            telemetry,
-            new_id,
-            upstreams=self.upstreams,
-            refit=Refit(self.services, fleet),
-        )
+        caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.day = datetime(2026, 11, 1, tzinfo=UTC)
         steps = Steps(
@@ -142,6 +133,18 @@ class House:
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _caller(self, fleet, telemetry, new_id):
+        self.clock = 0.0
+        self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
+        return Caller(
+            {"fake": self.provider},
+            fleet.config.retry,
+            telemetry,
+            new_id,
+            upstreams=self.upstreams,
+            refit=Refit(self.services, fleet),
         )
 
     def _hit_shadow(self, telemetry, new_id):

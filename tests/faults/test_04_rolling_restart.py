@@ -58,6 +58,8 @@ class Pairs(House):
         if base == "ledger":
             env["SPENDGATE_DATABASE_URL"] = self._database_url
             env["SPENDGATE_MIGRATE_AT_START"] = "true"
+            # Both make the tables at once.
+            env["SPENDGATE_DATABASE_WAIT_SECONDS"] = "30"
         if base == "cache":
             env["SPENDGATE_SEMANTIC"] = "false"
         if base == "router":
