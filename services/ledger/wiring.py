@@ -84,7 +84,7 @@ async def build(
     # at work on them: that is for the operator to time.
     alone = settings.migrate_at_start or is_embedded(settings.database_url)
     await database.prepare(upgrade if alone else require_newest)
-    await database.write(lambda connection: make_months(connection, clock()))
+    await _make_months(database, clock)
     prices = CatalogPrices(fleet.book)
     journal = Journal(database, prices, clock)
     await journal.transact(())
@@ -95,14 +95,9 @@ async def build(
         conflict=RevisionConflict,
         batch_commands_max=settings.batch_commands_max,
     )
-    sweep = asyncio.create_task(
-        sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
-    )
-    months = asyncio.create_task(
-        keep_months_for_ever(
-            lambda: database.write(lambda connection: make_months(connection, clock()))
-        )
-    )
+    sweeping = sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
+    sweep = asyncio.create_task(sweeping)
+    months = asyncio.create_task(keep_months_for_ever(partial(_make_months, database, clock)))
     pepper = settings.key_pepper.get_secret_value().encode()
     desk = Desk(
         writer=writer,
@@ -115,12 +110,8 @@ async def build(
         clock=clock,
     )
     reading = _reading(settings, fleet, prices, database, writer, clock=clock, environ=environ)
-
-    def take_over(changed: Fleet) -> None:
-        prices.take_over(changed.book, clock())
-        reading.take_over(changed)
-
-    live.on_change(take_over)
+    live.on_change(lambda changed: prices.take_over(changed.book, clock()))
+    live.on_change(reading.take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
     return Room(
         servicers=[
@@ -140,6 +131,10 @@ async def build(
         ],
         reload=live.reload_soon,
     )
+
+
+async def _make_months(database: Database, clock: Callable[[], int]) -> None:
+    await database.write(lambda connection: make_months(connection, clock()))
 
 
 def _live_fleet(settings: LedgerSettings, outfit: Outfit) -> Live[Fleet]:
