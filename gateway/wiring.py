@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
@@ -48,30 +49,13 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """
     outbox_part = outfit.health.part("outbox")
     session = open_session()
-
-    async def load() -> _Loaded:
-        fleet = await asyncio.to_thread(load_fleet, settings.config)
-        return _Loaded(
-            fleet,
-            make_providers(fleet, session, os.environ),
-            make_providers(fleet, session, os.environ, EMBEDDERS),
-        )
-
-    live = Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+    live = _live_fleet(settings, outfit, session)
     try:
         loaded = await live.open()
     except BaseException:
         await session.close()
         raise
-    token = settings.internal_token
-    services = GrpcServices(
-        tokenizer=settings.tokenizer_address,
-        cache=settings.cache_address,
-        router=settings.router_address,
-        ledger=settings.ledger_address,
-        token=token.get_secret_value() if token is not None else None,
-        tls=settings.tls,
-    )
+    services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
     books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
@@ -132,6 +116,32 @@ class _Loaded:
     fleet: Fleet
     providers: Mapping[str, Provider]
     embedders: Mapping[str, Provider]
+
+
+def _live_fleet(
+    settings: GatewaySettings, outfit: Outfit, session: aiohttp.ClientSession
+) -> Live[_Loaded]:
+    async def load() -> _Loaded:
+        fleet = await asyncio.to_thread(load_fleet, settings.config)
+        return _Loaded(
+            fleet,
+            make_providers(fleet, session, os.environ),
+            make_providers(fleet, session, os.environ, EMBEDDERS),
+        )
+
+    return Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+
+
+def _services(settings: GatewaySettings) -> GrpcServices:
+    token = settings.internal_token
+    return GrpcServices(
+        tokenizer=settings.tokenizer_address,
+        cache=settings.cache_address,
+        router=settings.router_address,
+        ledger=settings.ledger_address,
+        token=token.get_secret_value() if token is not None else None,
+        tls=settings.tls,
+    )
 
 
 def _files(settings: GatewaySettings, fleet: Fleet) -> list[Path]:

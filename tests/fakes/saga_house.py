@@ -101,14 +101,7 @@ class House:
         answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
         self.clock = 0.0
         self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
-        caller = Caller(
-            {"fake": self.provider},
-            fleet.config.retry,
-            telemetry,
-            new_id,
-            upstreams=self.upstreams,
-            refit=Refit(self.services, fleet),
-        )
+        caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.day = datetime(2026, 11, 1, tzinfo=UTC)
         steps = Steps(
@@ -153,23 +146,25 @@ class House:
 
     def _embedding(self, fleet, steps, answers, cached, telemetry, new_id):  # noqa: PLR0917
         providers = {"fake": EmbeddingsAsAnswers(self.embedder)}
-        caller = Caller(
-            providers,
-            fleet.config.retry,
-            telemetry,
-            new_id,
-            upstreams=Upstreams(fleet.config.retry, lambda: self.clock),
-            refit=Refit(self.services, fleet),
-        )
         return Embedder(
             self.services,
             steps=steps,
-            caller=caller,
+            caller=self._caller(fleet, telemetry, new_id, providers),
             providers=providers,
             answers=answers,
             cached=cached,
             limits=self._limits(fleet, new_id),
             new_id=new_id,
+        )
+
+    def _caller(self, fleet, telemetry, new_id, providers=None):
+        return Caller(
+            providers or {"fake": self.provider},
+            fleet.config.retry,
+            telemetry,
+            new_id,
+            upstreams=self.upstreams,
+            refit=Refit(self.services, fleet),
         )
 
     def _hit_shadow(self, telemetry, new_id):

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import sys
 import time
 
 import grpc
@@ -57,6 +58,8 @@ class Pairs(House):
         if base == "ledger":
             env["SPENDGATE_DATABASE_URL"] = self._database_url
             env["SPENDGATE_MIGRATE_AT_START"] = "true"
+            # Both make the tables at once.
+            env["SPENDGATE_DATABASE_WAIT_SECONDS"] = "30"
         if base == "cache":
             env["SPENDGATE_SEMANTIC"] = "false"
         if base == "router":
@@ -139,7 +142,7 @@ async def test_callers_hear_nothing_of_a_rolling_restart(tmp_path):
                 "rate": round(len(load.answers) / seconds),
                 "provider_calls": sum(s.cost_nanos > 0 for s in load.answers),
             }
-            print(json.dumps(told))
+            sys.stdout.write(json.dumps(told) + "\n")
             assert not load.errors, load.errors[:5]
             assert len(load.answers) > RATE * seconds / 2
 
