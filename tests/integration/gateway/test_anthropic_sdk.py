@@ -333,7 +333,7 @@ async def test_a_stream_that_breaks(plain: AsyncAnthropic, door: FakeDoor) -> No
     with pytest.raises(anthropic.APIStatusError) as caught:
         async with plain.messages.stream(**plain_turn("small")) as stream:
             async for text in stream.text_stream:
-                pieces.append(text)  # noqa: PERF401  # before the error
+                pieces.append(text)  # before the error
     assert pieces == ["Hello", " you"]
     assert caught.value.body["error"]["type"] == "api_error"  # type: ignore[index,call-overload]
 
