@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from anthropic import AsyncAnthropic
-from spendgate.ledger.v1 import entry_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -28,7 +27,7 @@ async def test_an_agents_calls_are_priced_and_booked(house, tenant):
             request_id = whole.id.removeprefix("msg_")
             (entry,) = await house.entries(tenant, request_id)
             assert entry.cost_nanos == cost_nanos
-            assert entry.usage_source == entry_pb2.USAGE_SOURCE_REPORTED
+            assert whole.spendgate["usage_source"] == "reported"
             again: Any = await client.messages.create(model=model, **TURN)
             assert again.spendgate["cache"] == "exact"
             assert again.content == whole.content

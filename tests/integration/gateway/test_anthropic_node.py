@@ -1,4 +1,4 @@
-"""The official Anthropic SDK for Node, unchanged, through the HTTP door to Anthropic's wire format."""
+"""Node's official Anthropic SDK, unchanged, through the HTTP door to Anthropic's wire format."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def run(*command: str, cwd: Path, **environ: str) -> str:
 
 
 async def test_node_gets_what_anthropic_said(tmp_path: Path) -> None:
-    """Whole and streamed the same blocks; thoughts go back unharmed; refusals are its exceptions."""
+    """The same blocks whole and streamed; thoughts go back unharmed; refusals are exceptions."""
     home = tmp_path / "client"
     shutil.copytree(HERE, home, ignore=shutil.ignore_patterns("node_modules"))
     await run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", cwd=home)

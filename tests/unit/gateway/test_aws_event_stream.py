@@ -1,5 +1,7 @@
 """AWS's binary framing of streams."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_it_may_be_cut_anywhere(cuts: list[int]) -> None:
     parser = EventStreamParser(1_000)
     edges = [0, *sorted(set(cuts)), len(WHOLE)]
     found: list[bytes] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         found += parser.feed(WHOLE[start:end])
     assert found + parser.finish() == EVENTS
 

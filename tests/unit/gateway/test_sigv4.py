@@ -34,7 +34,7 @@ def test_the_signatures_of_awss_test_suite(method: str, signature: str) -> None:
 
 
 def test_a_call_of_bedrock_is_signed_as_awss_library_signs_it() -> None:
-    """A path with an encoded colon, a body, a session's token: what botocore 1.44.5 made of them."""
+    """A path with a colon, a body, a session's token: what botocore 1.44.5 made of them."""
     keys = AwsKeys(SecretStr("AKIA"), SecretStr("sec/ret"), SecretStr("tok"))
     url = (
         "https://bedrock-runtime.us-east-1.amazonaws.com"
