@@ -6,8 +6,8 @@ All rooms know them: the gateway puts them there, the tokenizer counts what they
 
 from typing import Final
 
-# Of a message's extra_json: Anthropic's own blocks, all of them. Its text and its calls of
-# functions stand in the message's fields as well.
+# Of a message's extra_json: Anthropic's own blocks, all of them, as objects {"index": ..., "block":
+# ...}. Its text and its calls of functions stand in the message's fields as well.
 ANTHROPIC_CONTENT: Final = "anthropic_content"
 # Of a message's extra_json: thinking as text, as servers that speak OpenAI's protocol tell it.
 REASONING: Final = "reasoning_content"

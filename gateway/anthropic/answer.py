@@ -19,6 +19,7 @@ from gateway.anthropic.content import (
     is_plain,
     is_plain_call,
     is_plain_text,
+    kept,
     text_of,
     thinking_of,
 )
@@ -196,7 +197,10 @@ class StreamReader:
         """Blocks that were not told whole so far, up to that one."""
         news = self._blocks[self._told or 0 : upto]
         self._told = upto
-        return [gateway_pb2.Delta(extra_json=_json({CONTENT: news}))] if news else []
+        if not news:
+            return []
+        told = _json({CONTENT: kept(news, upto - len(news))})
+        return [gateway_pb2.Delta(extra_json=told)]
 
     def _end_of_answer(self, delta: Mapping[str, Any]) -> list[gateway_pb2.Delta]:
         if not isinstance(delta.get("stop_reason"), str):
@@ -222,7 +226,7 @@ def _message(blocks: list[Mapping[str, Any]]) -> chat_pb2.Message:
         extra: dict[str, Any] = {}
         if thought := thinking_of(blocks):
             extra[REASONING] = thought
-        message.extra_json = _json({**extra, CONTENT: blocks})
+        message.extra_json = _json({**extra, CONTENT: kept(blocks)})
     return message
 
 

@@ -12,6 +12,7 @@ from gateway.anthropic.content import (
     IS_ERROR,
     REASONING,
     Block,
+    blocks_in,
     input_of,
     option_name,
 )
@@ -164,13 +165,15 @@ def _foreign_part(extra: dict[str, Any], options: Options) -> Block:
 def _assistant(message: chat_pb2.Message, options: Options) -> str | list[Block]:
     _no_name(message, options)
     extra = object_from(message.extra_json, "prompt.messages.extra_json")
-    own = extra.pop(CONTENT, None)
+    own = blocks_in(extra)
+    if CONTENT in extra and own is None:
+        path = f"prompt.messages.extra_json.{CONTENT}"
+        raise invalid(path, "must be a list of objects, each with a block")
+    extra.pop(CONTENT, None)
     marker = extra.pop(CACHE_CONTROL, None)
     for name in extra.keys() - _IDLE:
         options.lacks(f"messages.{option_name(name)}")
     if own is not None:
-        if not isinstance(own, list) or not all(isinstance(block, dict) for block in own):
-            raise invalid(f"prompt.messages.extra_json.{CONTENT}", "must be a list of objects")
         return own
     if message.content and not (message.tool_calls or message.refusal or marker):
         return message.content

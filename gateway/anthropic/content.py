@@ -27,10 +27,12 @@ __all__ = [
     "REASONING",
     "Block",
     "arguments_of",
+    "blocks_in",
     "input_of",
     "is_plain",
     "is_plain_call",
     "is_plain_text",
+    "kept",
     "option_name",
     "text_of",
     "thinking_of",
@@ -67,6 +69,22 @@ def is_plain(blocks: Sequence[Mapping[str, Any]]) -> bool:
     of a message say all of it."""
     rest = blocks[1:] if blocks and is_plain_text(blocks[0]) else blocks
     return all(is_plain_call(block) for block in rest)
+
+
+def kept(blocks: Sequence[Mapping[str, Any]], first: int = 0) -> list[Block]:
+    """Blocks as they stand under CONTENT, `first` the place of the first. Each with its place: the
+    helpers of OpenAI's SDKs join the pieces of a stream by it."""
+    return [{"index": first + at, "block": block} for at, block in enumerate(blocks)]
+
+
+def blocks_in(extra: Mapping[str, Any]) -> list[Block] | None:
+    """The blocks that stand under CONTENT of an extra_json; None when none do, or not so."""
+    value = extra.get(CONTENT)
+    if not isinstance(value, list):
+        return None
+    blocks = [each.get("block") if isinstance(each, dict) else None for each in value]
+    told = [block for block in blocks if isinstance(block, dict)]
+    return told if told and len(told) == len(blocks) else None
 
 
 def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:

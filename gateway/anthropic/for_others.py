@@ -17,6 +17,7 @@ from gateway.anthropic.content import (
     CONTENT,
     IS_ERROR,
     OPTIONS,
+    blocks_in,
     option_name,
 )
 from gateway.openai.read import object_from, to_json
@@ -127,9 +128,10 @@ def _translate_fields(message: chat_pb2.Message, options: Options, keep_markers:
     if not message.extra_json:
         return
     extra = object_from(message.extra_json, "prompt.messages.extra_json")
-    for block in extra.pop(CONTENT, None) or []:
-        if isinstance(block, dict) and block.get("type") not in _SAID:
+    for block in blocks_in(extra) or []:
+        if block.get("type") not in _SAID:
             options.lacks("messages.content.type")
+    extra.pop(CONTENT, None)
     if not keep_markers:
         extra.pop(CACHE_CONTROL, None)
     if extra.pop(IS_ERROR, False) and message.role == chat_pb2.ROLE_TOOL:

@@ -21,6 +21,7 @@ from gateway.anthropic.content import (
     Block,
     arguments_of,
     is_plain,
+    kept,
     text_of,
 )
 from gateway.openai.read import Fields, NotJson, invalid, to_json
@@ -239,7 +240,7 @@ def _assistant(content: Any, path: str) -> chat_pb2.Message:
     if unsigned:
         extra[REASONING] = "".join(str(block.get("thinking", "")) for block in unsigned)
     if not is_plain(blocks):
-        extra[CONTENT] = blocks
+        extra[CONTENT] = kept(blocks)
     message.content = text_of(blocks)
     for block in blocks:
         if block["type"] == "tool_use":

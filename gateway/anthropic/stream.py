@@ -7,7 +7,7 @@ import orjson
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
-from gateway.anthropic.content import CONTENT, Block
+from gateway.anthropic.content import Block, blocks_in
 from gateway.anthropic.usage import render_usage
 from gateway.anthropic.wire import ANSWER_ID, ending, parsed, reasoning_of
 from gateway.openai.errors import HttpError
@@ -89,7 +89,7 @@ class _BlockEvents:
 
     def take(self, delta: gateway_pb2.Delta) -> bytes:
         extra = parsed(delta.extra_json)
-        blocks = extra.get(CONTENT) or []
+        blocks = blocks_in(extra) or []
         thought = reasoning_of(extra)
         out: list[bytes] = []
         if not (blocks and (delta.content or delta.tool_calls or thought)):

@@ -7,7 +7,7 @@ import orjson
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
-from gateway.anthropic.content import CONTENT, REASONING, Block, input_of
+from gateway.anthropic.content import REASONING, Block, blocks_in, input_of
 from gateway.anthropic.usage import render_usage
 from gateway.openai.wire import render_summary
 
@@ -49,8 +49,8 @@ def render_message(
 def content_of(message: chat_pb2.Message) -> list[Block]:
     """An answer's blocks: as Anthropic told them, or made of what another vendor's model said."""
     extra = parsed(message.extra_json)
-    own = extra.get(CONTENT)
-    if isinstance(own, list):
+    own = blocks_in(extra)
+    if own is not None:
         return own
     blocks: list[Block] = []
     if thought := reasoning_of(extra):

@@ -34,8 +34,8 @@ def measure_extra(extra_json: str, meter: Meter, tally: Tally) -> None:
     if isinstance(blocks, list):
         # They say all that was thought; the text beside them says it again.
         value.pop(REASONING, None)
-        for block in blocks:
-            _measure_block(block, meter, tally)
+        for each in blocks:
+            _measure_block(each.get("block") if isinstance(each, dict) else None, meter, tally)
     _measure_block(value, meter, tally)
 
 

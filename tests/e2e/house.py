@@ -19,6 +19,8 @@ from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 
 from cli.embedded.children import ChildGroup
 from cli.embedded.redis import RedisServer
+from tests.fakes.anthropic_upstream import AnthropicUpstream
+from tests.fakes.bedrock_upstream import BedrockUpstream
 from tests.fakes.openai_upstream import OpenAIUpstream
 from tests.fakes.otlp_sink import OtlpSink
 
@@ -30,7 +32,13 @@ SERVICES = ("tokenizer", "cache", "router", "ledger")
 FLEET_FILE = """
 providers:
   upstream: {{base_url: "{base_url}", timeout_seconds: 5}}
+  claude: {{kind: anthropic, base_url: "{claude_url}", priced_as: anthropic}}
+  aws: {{kind: bedrock, base_url: "{aws_url}", priced_as: aws, region: us-east-1,
+    access_key_id_env: TEST_AWS_ID, secret_access_key_env: TEST_AWS_SECRET}}
 models:
+  claude-haiku-4-5: {{provider: claude, routable: false}}
+  claude-aws: {{provider: aws, routable: false,
+    upstream_model: "us.anthropic.claude-haiku-4-5-20251001-v1:0"}}
   strong:
     provider: upstream
     upstream_model: gpt-5.4
@@ -75,6 +83,8 @@ class House:
         self.folder = folder
         self._routing = routing
         self.upstream = OpenAIUpstream()
+        self.claude = AnthropicUpstream()
+        self.aws = BedrockUpstream()
         self.sink = OtlpSink()
         doors = (*SERVICES, "gateway", "http")
         self.ports = {name: free_port() for name in doors}
@@ -85,7 +95,8 @@ class House:
 
     async def __aenter__(self):
         enter = self._stack.enter_async_context
-        await enter(self.upstream)
+        for upstream in (self.upstream, self.claude, self.aws):
+            await enter(upstream)
         await enter(self.sink)
         await self.stand_before(enter)
         self.redis = await enter(RedisServer(self.folder / "redis"))
@@ -112,7 +123,12 @@ class House:
 
     def fleet_file(self):
         scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
-        return FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
+        return FLEET_FILE.format(
+            base_url=self.upstream.base_url,
+            claude_url=self.claude.base_url,
+            aws_url=self.aws.base_url,
+            scripted=scripted,
+        )
 
     def address(self, name):
         return f"127.0.0.1:{self.ports[name]}"
@@ -186,6 +202,7 @@ class House:
             own["OUTBOX_DIR"] = str(self.folder / "outbox")
             own["SETTLE_SECONDS_MAX"] = "1"
         env = {k: v for k, v in os.environ.items() if not k.startswith("SPENDGATE_")}
+        env |= {"TEST_AWS_ID": "AKIDEXAMPLE", "TEST_AWS_SECRET": "the-tests-own-secret"}
         return env | {f"SPENDGATE_{key}": value for key, value in own.items()}
 
     # What tests do with it.

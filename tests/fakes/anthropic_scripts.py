@@ -144,7 +144,7 @@ def usage_of(script: str) -> dict[str, Any] | None:
 
 def answer_of(script: str, body: dict[str, Any]) -> dict[str, Any]:
     """A whole answer."""
-    answer = {
+    return {
         "id": "msg_013Zva2CMHLNnXjNJJKqJ2EF",
         "type": "message",
         "role": "assistant",
@@ -153,7 +153,6 @@ def answer_of(script: str, body: dict[str, Any]) -> dict[str, Any]:
         **ending_of(script),
         "usage": usage_of(script),
     }
-    return answer
 
 
 def events_of(script: str, body: dict[str, Any]) -> Iterator[Any]:

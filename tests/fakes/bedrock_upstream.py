@@ -105,9 +105,8 @@ class BedrockUpstream:
                 "metrics": {"latencyMs": 1},
             }
             return web.json_response(answer)
-        response = web.StreamResponse(
-            headers={"Content-Type": "application/vnd.amazon.eventstream"}
-        )
+        kind = "application/vnd.amazon.eventstream"
+        response = web.StreamResponse(headers={"Content-Type": kind})
         await response.prepare(request)
         whole = b"".join(frames_of(script))
         for at in range(0, len(whole), 37):

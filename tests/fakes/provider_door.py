@@ -1,4 +1,4 @@
-"""gateway.door.Door straight to one provider: the HTTP door and an adapter, with no saga between."""
+"""gateway.door.Door straight to one provider: an adapter behind the HTTP door, no saga."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager

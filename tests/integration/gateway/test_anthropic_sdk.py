@@ -293,25 +293,25 @@ BUDGET = ErrorStatus(
         (ValueError("canary"), anthropic.InternalServerError, "api_error", ""),
     ],
 )
-@pytest.mark.parametrize("stream", [False, True])
 async def test_refusals(
     plain: AsyncAnthropic,
     door: FakeDoor,
+    *,
     fails: Exception,
     kind: type[anthropic.APIStatusError],
     told: str,
     named: str,
-    stream: bool,
 ) -> None:
     """Every refusal is the SDK's own exception, in Anthropic's shape, with an id to ask for."""
     door.fails = fails
-    with pytest.raises(kind) as caught:
-        await plain.messages.create(**plain_turn("small"), stream=stream)
-    body: Any = caught.value.body
-    assert (body["type"], body["error"]["type"]) == ("error", told)
-    assert named in body["error"]["message"]
-    assert body["request_id"] == caught.value.response.headers["request-id"]
-    assert "canary" not in str(body)
+    for stream in (False, True):
+        with pytest.raises(kind) as caught:
+            await plain.messages.create(**plain_turn("small"), stream=stream)
+        body: Any = caught.value.body
+        assert (body["type"], body["error"]["type"]) == ("error", told)
+        assert named in body["error"]["message"]
+        assert body["request_id"] == caught.value.response.headers["request-id"]
+        assert "canary" not in str(body)
 
 
 async def test_an_empty_budget_is_not_tried_again(door: FakeDoor) -> None:

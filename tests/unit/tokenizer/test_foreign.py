@@ -14,6 +14,11 @@ MeterFor = Callable[[str], Meter]
 SAID = "The quick brown fox jumps over the lazy dog. " * 20
 
 
+def extra_of(blocks: list[dict[str, Any]], thought: str) -> str:
+    kept = [{"index": at, "block": block} for at, block in enumerate(blocks)]
+    return json.dumps({"reasoning_content": thought, "anthropic_content": kept})
+
+
 def tokens_of(meter: Meter, **message: Any) -> int:
     prompt = chat.Prompt(messages=[chat.Message(role=chat.ROLE_ASSISTANT, **message)])
     return prepare(prompt, meter).sent.total().tokens
@@ -31,7 +36,7 @@ def test_what_stands_in_two_places_is_counted_once(meter_for: MeterFor) -> None:
     blocks = [{"type": "thinking", "thinking": "", "signature": "s" * 5_000}]
     blocks += [{"type": "text", "text": SAID}]
     plain = tokens_of(meter, content=SAID)
-    kept = json.dumps({"reasoning_content": "", "anthropic_content": blocks})
+    kept = extra_of(blocks, "")
     assert plain <= tokens_of(meter, content=SAID, extra_json=kept) <= plain + 5
 
 
@@ -39,7 +44,7 @@ def test_thoughts_are_counted(meter_for: MeterFor) -> None:
     """Once, though they stand there as text and as a block."""
     meter = meter_for("claude-sonnet-4-5")
     blocks = [{"type": "thinking", "thinking": SAID, "signature": "s"}]
-    kept = json.dumps({"reasoning_content": SAID, "anthropic_content": blocks})
+    kept = extra_of(blocks, SAID)
     assert 0 <= tokens_of(meter, extra_json=kept) - tokens_of(meter, content=SAID) < 10
 
 
