@@ -26,7 +26,7 @@ def main(names: Sequence[str], environ: Mapping[str, str]) -> None:
     for name in names:
         room = room_of(name)
         try:
-            settings = room.settings.from_env(_its_own(name, names, environ, room.settings))
+            settings = room.settings.from_env(its_own(name, names, environ, room.settings))
         except SettingsError as error:
             problems += [f"{name}: {problem}" for problem in error.problems]
             continue
@@ -36,7 +36,7 @@ def main(names: Sequence[str], environ: Mapping[str, str]) -> None:
     run(NAME, parts)
 
 
-def _its_own(
+def its_own(
     name: str, names: Sequence[str], environ: Mapping[str, str], settings: type[ServiceSettings]
 ) -> dict[str, str]:
     """What the service `name` is told of the process's environment."""

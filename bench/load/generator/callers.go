@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,13 +26,23 @@ func newCaller(o options) (caller, error) {
 		MaxIdleConnsPerHost: o.concurrency * 2,
 		DisableCompression:  true,
 	}
-	return &httpCaller{&http.Client{Transport: transport}, "http://" + o.target + o.path, o.key, o.stream}, nil
+	made := &httpCaller{&http.Client{Transport: transport}, "http://" + o.target + o.path, http.Header{}, o.stream}
+	made.header.Set("Content-Type", "application/json")
+	if o.key != "" {
+		made.header.Set("Authorization", "Bearer "+o.key)
+	}
+	for _, line := range strings.Split(o.headers, "|") {
+		if name, value, found := strings.Cut(line, ": "); found {
+			made.header.Set(name, value)
+		}
+	}
+	return made, nil
 }
 
 type httpCaller struct {
 	client *http.Client
 	url    string
-	key    string
+	header http.Header
 	stream bool
 }
 
@@ -40,10 +51,7 @@ func (c *httpCaller) call(ctx context.Context, payload []byte) ([]time.Time, str
 	if err != nil {
 		return nil, err.Error()
 	}
-	request.Header["Content-Type"] = []string{"application/json"}
-	if c.key != "" {
-		request.Header["Authorization"] = []string{"Bearer " + c.key}
-	}
+	request.Header = c.header
 	response, err := c.client.Do(request)
 	if err != nil {
 		return nil, "connection"

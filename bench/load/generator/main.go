@@ -18,6 +18,7 @@ type options struct {
 	target      string
 	path        string
 	key         string
+	headers     string
 	payloads    string
 	first       uint64
 	concurrency int
@@ -40,6 +41,7 @@ func main() {
 	flags.StringVar(&o.target, "target", "", "host:port to call")
 	flags.StringVar(&o.path, "path", "/v1/chat/completions", "HTTP path, or full gRPC method")
 	flags.StringVar(&o.key, "key", "", "sent as a bearer token")
+	flags.StringVar(&o.headers, "headers", "", "further HTTP headers, NAME: VALUE, parted by |")
 	flags.StringVar(&o.payloads, "payloads", "", "folder of payload files, taken in turn")
 	flags.Uint64Var(&o.first, "first", 0, "first number put in place of the marker")
 	flags.IntVar(&o.concurrency, "concurrency", 1, "calls under way at once")

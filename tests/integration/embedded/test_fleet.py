@@ -270,7 +270,7 @@ def test_ctrl_c_ends_everything_and_the_books_stay(fleet: Running) -> None:
     up, _ = fleet
     before = cli(up.directory, "report")["total"]
     below = descendants(up.process.pid)
-    assert len(below) >= 8
+    assert len(below) >= 5
     assert up.stop() == 0
     assert _gone(below) == {}
     assert not (up.directory / "fleet.json").exists()
