@@ -11,6 +11,7 @@ from chassis.calls import current_call
 from gateway.compression_trials import Caller, CompressionTest
 from gateway.door import Door, Identity
 from gateway.errors import KeyInvalid
+from gateway.validate_embed import check_reply
 
 SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
 # The saga opens the request's root span itself, at both edges alike.
@@ -46,6 +47,7 @@ class GatewayServicer(pb_grpc.GatewayServiceServicer):
 
     async def Embed(self, request: pb.EmbedRequest, _: Any) -> pb.EmbedResponse:
         """Makes vectors of texts."""
+        check_reply(request)
         call = current_call()
         return await self._door.embed(
             request, _identity(call.caller), call.traceparent, call.deadline

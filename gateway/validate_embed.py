@@ -14,6 +14,9 @@ from gateway.openai.read import object_from
 INPUTS_MAX = 2_048
 TOKENS_MAX = 131_072
 DIMENSIONS_MAX = 65_536
+# Of one message, less room for the rest of it.
+REPLY_BYTES_MAX = 15 * 2**20
+_BYTES_A_NUMBER = 4
 # They have fields of their own.
 _KNOWN = frozenset({"model", "input", "dimensions", "encoding_format"})
 _REASON = "REQUEST_INVALID"
@@ -39,6 +42,14 @@ def check_embed(request: pb.EmbedRequest, bytes_max: int) -> None:
     violations += _of_extra(request.extra_json)
     if violations:
         raise InvalidFields(_REASON, *violations)
+
+
+def check_reply(request: pb.EmbedRequest) -> None:
+    """Raises: InvalidFields for vectors that one gRPC message cannot bring, as far as is told."""
+    size = len(request.inputs) * request.dimensions * _BYTES_A_NUMBER
+    if size > REPLY_BYTES_MAX:
+        wanted = f"come to {size} bytes of vectors, at most {REPLY_BYTES_MAX}: send fewer at a time"
+        raise InvalidFields(_REASON, FieldViolation("inputs", wanted))
 
 
 def check_task(fleet: Fleet, model: str, *, embeds: bool) -> None:

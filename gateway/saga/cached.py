@@ -160,9 +160,11 @@ class Cached:
         ask.lease = ""
         self._books.spawn(self._services.store(item, Deadline.after(STORE_SECONDS_MAX)))
 
-    async def look_up_text(self, ask: Ask, prompt: chat_pb2.Prompt) -> cache_pb.Finding:
-        """What the cache has for one text of an embedding. Raises only for a scope that the caller
-        must mend."""
+    async def look_up_text(
+        self, ask: Ask, prompt: chat_pb2.Prompt, batches: int
+    ) -> cache_pb.Finding:
+        """What the cache has for one text of an embedding; so many batches of them are under way.
+        Raises only for a scope that the caller must mend."""
         item = cache_pb.LookupItem(
             traceparent=ask.traceparent,
             scope=ask.scope,
@@ -175,7 +177,7 @@ class Cached:
         )
         try:
             finding = await self._services.lookup(
-                item, ask.deadline.sooner(self._settings.cache_seconds_max)
+                item, ask.deadline.sooner(self._settings.cache_seconds_max * batches)
             )
         except Exception as error:
             if isinstance(error, RemoteError) and error.reason == "SCOPE_INVALID":

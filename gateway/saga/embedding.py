@@ -35,6 +35,8 @@ from gateway.saga.steps import Steps
 from gateway.saga.summary import Outcome, summary_of
 
 COUNT_SECONDS_MAX = 5.0
+# As many as one call of the cache takes along (chassis.hop).
+TEXTS_A_BATCH = 128
 
 
 @dataclass(slots=True)
@@ -104,8 +106,9 @@ class Embedder:
     async def _look_up(self, ask: Ask, texts: Sequence[Text]) -> None:
         if ask.cache_mode == pb.CACHE_MODE_OFF:
             return
+        batches = -(-len(texts) // TEXTS_A_BATCH)
         findings = await asyncio.gather(
-            *(self._cached.look_up_text(ask, text.prompt) for text in texts)
+            *(self._cached.look_up_text(ask, text.prompt, batches) for text in texts)
         )
         for text, finding in zip(texts, findings, strict=True):
             text.key = finding.key

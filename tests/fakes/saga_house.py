@@ -72,18 +72,21 @@ SETTINGS = GatewaySettings(
 class House:
     """The saga and all that it stands on."""
 
+    drawn = 0.5  # what chance says
+    clock = 0.0
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    # Of the rate limits.
+    now_us = 0
+
     def __init__(
         self, routing: str = "", *, retry: str = NO_BREAKER, models: str = MODELS, **settings
     ) -> None:
         """`routing` is added to the fleet file, `retry` to its part about failing providers;
         `models` are those of the file."""
         self.services = FakeServices()
-        self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
         self.embedder = FakeEmbedder()
         self.outbox = MemoryOutbox()
-        # Of the rate limits.
-        self.now_us = 0
         numbers = itertools.count(1)
         fleet = Fleet.of(parse_config(PROVIDERS + models + RETRY % retry + routing))
         settings = SETTINGS.model_copy(update=settings)
@@ -99,11 +102,9 @@ class House:
 
         cached = Cached(self.services, self.books, fleet, settings=settings, now=now)
         answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
-        self.clock = 0.0
         self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
         caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
-        self.day = datetime(2026, 11, 1, tzinfo=UTC)
         steps = Steps(
             self.services,
             self.books,

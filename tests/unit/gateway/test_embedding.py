@@ -10,6 +10,7 @@ from chassis.errors import InvalidFields
 from gateway.errors import ProviderFailed
 from gateway.providers.port import Billed, ProviderUnavailable, Unavailability
 from gateway.saga.shares import shares
+from gateway.validate_embed import check_reply
 from tests.fakes.saga_house import IDENTITY, House
 
 
@@ -165,6 +166,12 @@ async def test_bad_input_is_named(house, request_, field):
         await house.door.embed(request_, IDENTITY, "", Deadline.after(10))
     assert caught.value.violations[0].field == field
     assert not house.services.asked["reserve"]
+
+
+def test_vectors_that_one_message_cannot_bring_are_refused_before_they_are_paid_for():
+    check_reply(asked(*["a"] * 2_048, dimensions=1_536))
+    with pytest.raises(InvalidFields, match="REQUEST_INVALID"):
+        check_reply(asked(*["a"] * 2_048, dimensions=3_072))
 
 
 async def test_an_embedding_model_has_no_answers(house):
