@@ -1,5 +1,6 @@
 """Embeddings: the official SDK at the HTTP door, and adapters against real wire formats."""
 
+import base64
 import struct
 import time
 
@@ -63,7 +64,8 @@ async def test_the_sdk(client, door, encoding):
     )
     told = raw.parse()
     if encoding == "base64":
-        assert struct.unpack("<2f", __import__("base64").b64decode(told.data[0].embedding))
+        packed = base64.b64decode(told.data[0].embedding)
+        assert struct.unpack("<2f", packed) == (0.5, -1.5)
     else:
         assert [each.embedding for each in told.data] == [[0.5, -1.5]] * 2
     assert [each.index for each in told.data] == [0, 1]
@@ -113,11 +115,11 @@ def wanted(*texts, **more):
     return EmbeddingCall("m", inputs, more.get("dimensions"), more.get("extra_json", ""))
 
 
-@pytest.mark.parametrize("base64", [False, True])
-async def test_openais_protocol(session, base64):
+@pytest.mark.parametrize("in_base64", [False, True])
+async def test_openais_protocol(session, in_base64):
     """Vectors are the same to the bit, however they travel; options reach the provider."""
     async with OpenAIUpstream() as upstream:
-        wire = OpenAIEmbeddings(Address(upstream.base_url, SecretStr("sk-up")), base64=base64)
+        wire = OpenAIEmbeddings(Address(upstream.base_url, SecretStr("sk-up")), base64=in_base64)
         told = await WireEmbedder(line_of(session), wire).embed(
             wanted("one two", "three", dimensions=4, extra_json='{"input_type":"query"}'), soon()
         )
@@ -127,7 +129,7 @@ async def test_openais_protocol(session, base64):
         assert told.usage.input_tokens == 3
         seen = upstream.seen[0]
         assert seen.headers["Authorization"] == "Bearer sk-up"
-        more = {"encoding_format": "base64"} if base64 else {}
+        more = {"encoding_format": "base64"} if in_base64 else {}
         assert seen.body == {
             "model": "m", "input": ["one two", "three"], "dimensions": 4, "input_type": "query",
             **more,

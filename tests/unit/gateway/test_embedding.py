@@ -56,7 +56,7 @@ async def test_only_new_texts_are_sent(house):
     """What is saved is told: the whole request less what was sent on."""
     await embed(house, "aa", "b")
     answer = await embed(house, "ccc", "aa", "b")
-    assert sent(house)[1] == [["ccc"]][0]
+    assert sent(house)[1] == ["ccc"]
     assert [each.from_cache for each in answer.embeddings] == [False, True, True]
     assert [list(each.values) for each in answer.embeddings] == [[3, 0], [2, 2], [1, 0]]
     assert answer.cached_count == 2
