@@ -39,6 +39,7 @@ from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
+from gateway.similarity_meaning import EmbeddingSimilarity
 
 
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
@@ -56,7 +57,12 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         raise
     services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
+    books = Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     kept = make_kept(
@@ -83,7 +89,8 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
+    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
+    servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
@@ -134,6 +141,7 @@ def _services(settings: GatewaySettings) -> GrpcServices:
         ledger=settings.ledger_address,
         token=token.get_secret_value() if token is not None else None,
         tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
     )
 
 
