@@ -197,15 +197,14 @@ async def _until_told(name: str, parts: Sequence[Part[Any]]) -> None:
     watch = asyncio.create_task(metrics.watch_loop()) if kept.provider is not None else None
     try:
         async with AsyncExitStack() as stack:
-            reloads = []
+            reloads: list[Callable[[], None]] = []
             for part in parts:
                 service = running(
                     part.name, part.settings, part.build, starts_traces=part.starts_traces
                 )
-                running_part = await stack.enter_async_context(service)
-                if running_part.room.reload is not None:
-                    reloads.append(running_part.room.reload)
-            loop.add_signal_handler(signal.SIGHUP, _read_again, reloads)
+                run = await stack.enter_async_context(service)
+                reloads += [run.room.reload] if run.room.reload is not None else []
+            loop.add_signal_handler(signal.SIGHUP, _reload, reloads)
             if kept.address:
                 _log.info("metrics", extra={"address": kept.address})
             await told.wait()
@@ -216,9 +215,8 @@ async def _until_told(name: str, parts: Sequence[Part[Any]]) -> None:
         await asyncio.to_thread(kept.stop)
 
 
-def _read_again(reloads: Sequence[Callable[[], None]]) -> None:
-    if not reloads:
-        _log.info("told to read its files again: this service has none")
+def _reload(reloads: Sequence[Callable[[], None]]) -> None:
+    _log.info("told to read its files again", extra={"services": len(reloads)})
     for reload in reloads:
         reload()
 

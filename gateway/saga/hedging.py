@@ -96,10 +96,10 @@ class Hedging:
                     task.cancel()
                     await pumps[each.number][1].stop()
                 self._beaten(ask, hold, winner, each, None)
-            piece: Piece | None = done.result()
-            while piece is not None:
-                yield winner, piece
-                piece = await pumps[winner.number][1].next()
+            taken: Piece | None = done.result()
+            while taken is not None:
+                yield winner, taken
+                taken = await pumps[winner.number][1].next()
         finally:
             for task in begin:
                 task.cancel()
