@@ -295,6 +295,9 @@ class ModelConfig(Section):
     Default: told by priced_as, or else by upstream_model."""
     aliases: list[ModelName] = Field(default=[], max_length=32)
     """Other names it answers to."""
+    task: Literal["chat", "embedding"] | None = None
+    """What it does: answers, or makes vectors of texts. Default: told by upstream_model, which has
+    "embed" in it."""
     routable: bool = True
     """Whether "auto" may take it."""
     fallbacks: list[Name] = Field(default=[], max_length=4)
@@ -308,6 +311,12 @@ class ModelConfig(Section):
     """The provider advises against it from this day on. Default: not known to."""
     retire_date: date | None = None
     """The provider switches it off on this day, 00:00 UTC. Default: not known to."""
+
+    def embeds(self, name: str) -> bool:
+        """Whether the model, whose key in `models` is `name`, makes vectors."""
+        if self.task is not None:
+            return self.task == "embedding"
+        return "embed" in (self.upstream_model or name).lower()
 
     @model_validator(mode="after")
     def _starts_differ(self) -> Self:

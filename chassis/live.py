@@ -88,7 +88,10 @@ class Live(Generic[ValueT]):
                 self._tell_bad(error)
                 return False
             self._value = value
-            self._seen = await asyncio.to_thread(_look, self._files(value))
+            # As they were before they were read: what changed meanwhile is read next time.
+            after = await asyncio.to_thread(_look, self._files(value))
+            before = {each[0]: each for each in seen}
+            self._seen = tuple(before.get(each[0], each) for each in after)
             for take_over in self._takers:
                 take_over(value)
             _reads.add(1, {names.OUTCOME: "taken"})

@@ -70,6 +70,12 @@ class Door(Protocol):
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
         ...
 
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        ...
+
     async def count_tokens(
         self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
     ) -> TokenCount:

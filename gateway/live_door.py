@@ -6,7 +6,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from chassis.deadline import Deadline
-from gateway.door import Door, Identity
+from gateway.door import Door, Identity, TokenCount
 
 
 class LiveDoor:
@@ -42,6 +42,18 @@ class LiveDoor:
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece."""
         return self._door.stream(request, identity, traceparent, deadline)
+
+    async def count_tokens(
+        self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
+    ) -> TokenCount:
+        """What a model would be asked to read."""
+        return await self._door.count_tokens(request, identity, deadline)
+
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        return await self._door.embed(request, identity, traceparent, deadline)
 
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity

@@ -15,7 +15,8 @@ from gateway.errors import KeyInvalid
 SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
 # The saga opens the request's root span itself, at both edges alike.
 OWN_SPAN_METHODS = frozenset(
-    f"/{SERVICE_NAME}/{method}" for method in ("Complete", "StreamComplete", "TestCompression")
+    f"/{SERVICE_NAME}/{method}"
+    for method in ("Complete", "StreamComplete", "Embed", "TestCompression")
 )
 
 
@@ -42,6 +43,13 @@ class GatewayServicer(pb_grpc.GatewayServiceServicer):
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def Embed(self, request: pb.EmbedRequest, _: Any) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        call = current_call()
+        return await self._door.embed(
+            request, _identity(call.caller), call.traceparent, call.deadline
+        )
 
     async def SubmitFeedback(
         self, request: pb.SubmitFeedbackRequest, _: Any

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
@@ -30,7 +31,7 @@ from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
 from gateway.providers.http import open_session
-from gateway.providers.making import make_providers, secret_files
+from gateway.providers.making import EMBEDDERS, make_providers, secret_files
 from gateway.providers.port import Provider
 from gateway.saga.books import Books
 from gateway.saga.making import make_door, make_kept
@@ -48,28 +49,20 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """
     outbox_part = outfit.health.part("outbox")
     session = open_session()
-
-    async def load() -> _Loaded:
-        fleet = await asyncio.to_thread(load_fleet, settings.config)
-        return _Loaded(fleet, make_providers(fleet, session, os.environ))
-
-    live = Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+    live = _live_fleet(settings, outfit, session)
     try:
         loaded = await live.open()
     except BaseException:
         await session.close()
         raise
-    token = settings.internal_token
-    services = GrpcServices(
-        tokenizer=settings.tokenizer_address,
-        cache=settings.cache_address,
-        router=settings.router_address,
-        ledger=settings.ledger_address,
-        token=token.get_secret_value() if token is not None else None,
-        tls=settings.tls,
-    )
+    services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
+    books = Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     kept = make_kept(
@@ -80,11 +73,11 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         telemetry=outfit.telemetry,
         limits=make_limits(settings, loaded.fleet),
     )
-    door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers))
+    door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers, loaded.embedders))
 
     def take_over(changed: _Loaded) -> None:
         kept.take_over(changed.fleet)
-        door.take_over(make_door(kept, changed.fleet, changed.providers))
+        door.take_over(make_door(kept, changed.fleet, changed.providers, changed.embedders))
 
     live.on_change(take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
@@ -127,6 +120,34 @@ class _Loaded:
 
     fleet: Fleet
     providers: Mapping[str, Provider]
+    embedders: Mapping[str, Provider]
+
+
+def _live_fleet(
+    settings: GatewaySettings, outfit: Outfit, session: aiohttp.ClientSession
+) -> Live[_Loaded]:
+    async def load() -> _Loaded:
+        fleet = await asyncio.to_thread(load_fleet, settings.config)
+        return _Loaded(
+            fleet,
+            make_providers(fleet, session, os.environ),
+            make_providers(fleet, session, os.environ, EMBEDDERS),
+        )
+
+    return Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+
+
+def _services(settings: GatewaySettings) -> GrpcServices:
+    token = settings.internal_token
+    return GrpcServices(
+        tokenizer=settings.tokenizer_address,
+        cache=settings.cache_address,
+        router=settings.router_address,
+        ledger=settings.ledger_address,
+        token=token.get_secret_value() if token is not None else None,
+        tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
+    )
 
 
 def _files(settings: GatewaySettings, fleet: Fleet) -> list[Path]:

@@ -34,6 +34,7 @@ _COMPRESSION = PREFIX + "compression"
 _CONTEXT = PREFIX + "context"
 _BUDGET_TOKENS = PREFIX + "context-budget-tokens"
 _SUMMARY_MODEL = PREFIX + "summary-model"
+_HEDGE = PREFIX + "hedge"
 _LEVELS = {
     "off": gateway_pb2.COMPRESSION_LEVEL_OFF,
     "lossless": gateway_pb2.COMPRESSION_LEVEL_LOSSLESS,
@@ -68,7 +69,7 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
     """
     known = {
         *_NAMES, _CACHE, _CACHE_EXPLAIN, _COST_MAX, _COMPRESSION, _CONTEXT, _BUDGET_TOKENS,
-        _SUMMARY_MODEL,
+        _SUMMARY_MODEL, _HEDGE,
     }  # fmt: skip
     for name in headers:
         if name.lower().startswith(PREFIX) and name.lower() not in known:
@@ -88,6 +89,8 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
         options.context.budget_tokens = int(tokens)
     if model := only(headers, _SUMMARY_MODEL):
         options.context.summary_model = model
+    if (hedge := _choice(headers, _HEDGE, _SWITCH)) is not None:
+        options.hedge = hedge
     options.cache_explain = bool(_choice(headers, _CACHE_EXPLAIN, _SWITCH))
     if amount := only(headers, _COST_MAX):
         options.cost_max_nanos = _nanos(amount)

@@ -8,6 +8,7 @@ from gateway.http.anthropic_messages import AnthropicMessages
 from gateway.http.edge import Edge
 from gateway.http.intake import EdgeLimits, Intake, Part
 from gateway.http.openai_chat import OpenAIChat
+from gateway.http.openai_embeddings import OpenAIEmbeddings
 from gateway.http.openai_responses import OpenAIResponses
 
 
@@ -26,5 +27,6 @@ def make_edge(
         OpenAIChat(intake, errors, new_id=new_id, now=now),
         AnthropicMessages(intake, errors, new_id=new_id),
         OpenAIResponses(intake, errors, new_id=new_id, now=now),
+        OpenAIEmbeddings(intake),
     ]
     return Edge(parts, errors, limits, ready=ready)

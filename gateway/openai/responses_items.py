@@ -143,7 +143,7 @@ class _Texts:
         self._refusal = message.refusal
 
     def take(self, placed: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        parts = []
+        parts: list[dict[str, Any]] = []
         for part in placed.get("parts") or []:
             if "refused" in part:
                 told, self._refusal = _cut(self._refusal, part["refused"])

@@ -97,7 +97,7 @@ class ResponseEvents:
             self._open.part, self._open.pieces = part, []
             told.append(self._of_part("response.content_part.added", part=_part(part, "")))
         self._open.pieces.append(text)
-        more = {"logprobs": []} if part == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": []} if part == "output_text" else {}
         told.append(self._of_part(f"response.{part}.delta", delta=text, **more))
         return told
 
@@ -138,7 +138,7 @@ class ResponseEvents:
         item.parts.append(part)
         field = "refusal" if item.part == "refusal" else "text"
         place = len(item.parts) - 1
-        more = {"logprobs": []} if item.part == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": []} if item.part == "output_text" else {}
         told = [
             self._of_part(
                 f"response.{item.part}.done", **{field: text, "content_index": place}, **more

@@ -8,6 +8,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb2
 
+from catalog.price import RATE_NAMES
 from gateway.openai.render import render_message
 from gateway.openai.usage import render_usage
 
@@ -205,9 +206,29 @@ def render_model(model: router_pb2.Model) -> dict[str, Any]:
             "context_window_tokens": model.context_window_tokens,
             "output_tokens_max": model.output_tokens_max,
             "priced": model.price_status == router_pb2.PRICE_STATUS_PRICED,
+            "pricing": _pricing(model),
+            "capabilities": [
+                _word(router_pb2.Capability.Name(each), "CAPABILITY_")
+                for each in model.capabilities
+            ],
             "routable": model.routable,
         },
     }
+
+
+# Picos of a token in USD of a million of them: 10^-12 by 10^6.
+_PICOS_PER_USD_PER_MILLION = 10**6
+
+
+def _pricing(model: router_pb2.Model) -> dict[str, str] | None:
+    """USD for a million tokens by kind, as exact decimal text. None: not known, never 0."""
+    if model.price_status != router_pb2.PRICE_STATUS_PRICED:
+        return None
+    told = {"price_version": model.price.price_version}
+    for name in RATE_NAMES:
+        whole, part = divmod(getattr(model.price, name), _PICOS_PER_USD_PER_MILLION)
+        told[f"{name.removesuffix('_picos')}_usd_per_million"] = f"{whole}.{part:06d}"
+    return told
 
 
 def cache_word(summary: gateway_pb2.Summary, cache_mode: gateway_pb2.CacheMode) -> str:

@@ -18,13 +18,15 @@ from chassis.settings import FILE_SUFFIX, SettingsError, secret_of
 from gateway.anthropic.markers import Beginnings, Markers, RatesOf
 from gateway.bedrock.sigv4 import AwsKeys
 from gateway.providers.anthropic import AnthropicProvider
+from gateway.providers.as_answers import EmbeddingsAsAnswers
 from gateway.providers.azure import AzureProvider
 from gateway.providers.bedrock import BedrockProvider
 from gateway.providers.deployments import Deployment, DeploymentPool
 from gateway.providers.dialects import dialect_of
-from gateway.providers.gemini import GeminiProvider
+from gateway.providers.embeddings import GeminiEmbeddings, OpenAIEmbeddings, WireEmbedder
+from gateway.providers.gemini import GeminiProvider, GeminiWire
 from gateway.providers.http import HttpLimits
-from gateway.providers.openai import OpenAIProvider
+from gateway.providers.openai import Address, AzureAddress, OpenAIProvider
 from gateway.providers.port import Provider
 from gateway.providers.responses import ResponsesProvider
 from gateway.providers.wire import Line
@@ -76,17 +78,6 @@ def _gemini(placed: Placed) -> Provider:
     return GeminiProvider(_line(placed), base_url=placed.base_url, api_key=placed.key)
 
 
-def _line(placed: Placed) -> Line:
-    return Line(
-        name=placed.name,
-        session=placed.session,
-        limits=placed.limits,
-        now=time.time,
-        unsupported=placed.config.unsupported,
-        prompt_caching=placed.config.prompt_caching == "auto",
-    )
-
-
 def _anthropic(placed: Placed) -> Provider:
     return AnthropicProvider(
         _line(placed), base_url=placed.base_url, api_key=placed.key, markers=_markers(placed)
@@ -136,14 +127,52 @@ _ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {
 }
 
 
+def _openai_embeddings(placed: Placed) -> Provider:
+    dialect = dialect_of(placed.base_url, placed.config.dialect)
+    address = Address(placed.base_url, placed.key)
+    wire = OpenAIEmbeddings(address, base64=dialect.base64_vectors)
+    return EmbeddingsAsAnswers(WireEmbedder(_line(placed), wire))
+
+
+def _azure_embeddings(placed: Placed) -> Provider:
+    address = AzureAddress(placed.base_url, placed.key, placed.config.api_version)
+    wire = OpenAIEmbeddings(address, base64=True)
+    return EmbeddingsAsAnswers(WireEmbedder(_line(placed), wire))
+
+
+def _gemini_embeddings(placed: Placed) -> Provider:
+    wire = GeminiWire(placed.base_url, placed.key)
+    return EmbeddingsAsAnswers(
+        WireEmbedder(_line(placed), GeminiEmbeddings(placed.base_url, lambda: dict(wire.headers())))
+    )
+
+
+# By ProviderConfig.kind; a kind that is not here makes no embeddings.
+EMBEDDERS: Mapping[str, Callable[[Placed], Provider]] = {
+    "openai": _openai_embeddings,
+    "azure": _azure_embeddings,
+    "gemini": _gemini_embeddings,
+    "responses": _openai_embeddings,
+}
+
+
 def make_providers(
-    fleet: Fleet, session: aiohttp.ClientSession, environ: Mapping[str, str]
+    fleet: Fleet,
+    session: aiohttp.ClientSession,
+    environ: Mapping[str, str],
+    adapters_by_kind: Mapping[str, Callable[[Placed], Provider]] = _ADAPTERS,
 ) -> dict[str, Provider]:
-    """Every configured provider, by name. Raises: SetupProblem with every problem."""
+    """Every configured provider whose kind has an adapter, by name.
+
+    Raises: SetupProblem with every problem.
+    """
     timeouts = fleet.config.timeouts
     problems: list[str] = []
     providers: dict[str, Provider] = {}
     for name, config in fleet.config.providers.items():
+        make = adapters_by_kind.get(config.kind)
+        if make is None:
+            continue
         adapters: list[Provider] = []
         for place in config.places():
             address = _address(name, place, environ, problems)
@@ -169,7 +198,7 @@ def make_providers(
                     idle_seconds_max=timeouts.idle_seconds,
                 ),
             )
-            adapters.append(_ADAPTERS[config.kind](placed))
+            adapters.append(make(placed))
         if len(adapters) == len(config.places()):
             providers[name] = _together(name, config, adapters)
     if problems:

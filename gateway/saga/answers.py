@@ -106,6 +106,18 @@ class Answers:
         )
         return Answer(list(found.choices), outcome)
 
+    async def from_cache_alone(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage) -> Cost:
+        """Books that the cache had all that was asked for; `usage` is what that once took."""
+        attempt = attempts.served(
+            ask,
+            entry_pb2.ENTRY_KIND_CACHE_HIT,
+            model,
+            usage,
+            baseline_model="",
+            entry_id=self._new_id(),
+        )
+        return await self._record(ask, attempt)
+
     async def shared(self, ask: Ask, answer: Answer) -> Answer:
         """What another request under way brought, booked for this one."""
         theirs = answer.outcome

@@ -75,6 +75,8 @@ class Ask:
     hedged: bool = False
     # The provider would not take the prompt whole, and got it shorter than was asked for.
     refitted: bool = False
+    # What is asked for, in OpenTelemetry's words: "chat" or "embeddings".
+    operation: str = "chat"
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -116,6 +118,7 @@ def open_ask(
     cache: CacheConfig,
     prompts: PromptsConfig,
     new_id: Callable[[], str],
+    operation: str = "chat",
 ) -> Ask:
     """Takes a checked request in and opens its root span; the caller ends it.
 
@@ -135,11 +138,11 @@ def open_ask(
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
     span = telemetry.start(
-        f"chat {request.model}",
+        f"{operation} {request.model}",
         traceparent,
         SpanKind.SERVER,
         {
-            names.GEN_AI_OPERATION: "chat",
+            names.GEN_AI_OPERATION: operation,
             names.GEN_AI_REQUEST_MODEL: request.model,
             names.GEN_AI_REQUEST_STREAM: streams,
             names.REQUEST_ID: request_id,
@@ -165,6 +168,7 @@ def open_ask(
         key_rates=identity.limits,
         hedge=options.hedge if options.HasField("hedge") else None,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
+        operation=operation,
     )
 
 

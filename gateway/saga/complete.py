@@ -32,6 +32,8 @@ from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
+from gateway.saga.counted import counted_as
+from gateway.saga.embedding import Embedder, stand_in
 from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.hold import OwnedHold
 from gateway.saga.meter import Meter
@@ -43,6 +45,9 @@ from gateway.saga.summaries import Summaries
 from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate import check_request
+from gateway.validate_embed import check_embed, check_task
+
+EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Parts:
     answers: Answers
     cached: Cached
     hit_shadow: HitShadow
+    embedder: Embedder
     limits: Limits
     plans: Plans
     shadows: Shadows
@@ -125,6 +131,21 @@ class Completer:
         for delta in hit.deltas():
             yield pb.StreamCompleteResponse(delta=delta)
         yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
+
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        check_embed(request, self._parts.settings.prompt_bytes_max)
+        admitted = self._admitted(
+            stand_in(request), identity, traceparent, deadline, operation=EMBEDDINGS
+        )
+        with admitted as ask:
+            ask.counted_as = counted_as(self._parts.fleet, ask.model)
+            async with self._parts.limits.at_door(ask):
+                response, outcome = await self._parts.embedder.run(ask, request)
+            _tell(ask, outcome)
+            return response
 
     async def count_tokens(
         self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
@@ -282,6 +303,7 @@ class Completer:
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
+        operation: str = "chat",
     ) -> Iterator[Ask]:
         """A request that may come in: within limits, checked, its root span open."""
         parts = self._parts
@@ -292,6 +314,7 @@ class Completer:
             raise ServiceUnavailable("ledger")
         check_request(request, parts.settings.prompt_bytes_max)
         self._check_allowed(identity, request.model)
+        check_task(parts.fleet, request.model, embeds=operation == EMBEDDINGS)
         ask = open_ask(
             request,
             identity,
@@ -303,6 +326,7 @@ class Completer:
             cache=parts.fleet.config.cache,
             prompts=parts.fleet.config.prompts,
             new_id=parts.new_id,
+            operation=operation,
         )
         trace_current_call(ask.span)
         self._under_way += 1

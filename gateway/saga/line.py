@@ -187,11 +187,11 @@ class Line:
 
     def _open_span(self, ask: Ask, candidate: router_pb.Candidate, number: int) -> Span:
         return self._telemetry.child(
-            f"chat {candidate.upstream_model}",
+            f"{ask.operation} {candidate.upstream_model}",
             ask.span,
             SpanKind.CLIENT,
             {
-                names.GEN_AI_OPERATION: "chat",
+                names.GEN_AI_OPERATION: ask.operation,
                 names.GEN_AI_PROVIDER: candidate.provider,
                 names.GEN_AI_REQUEST_MODEL: candidate.upstream_model,
                 names.GEN_AI_REQUEST_MAX_TOKENS: candidate.output_tokens_max,

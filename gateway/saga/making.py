@@ -4,10 +4,11 @@ import random
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from catalog.fleet import Fleet
+from catalog.resilience import TooLong
 from chassis.telemetry import Telemetry
 from gateway.auth import Keys
 from gateway.limits.limits import Limits
@@ -19,6 +20,7 @@ from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.embedding import Embedder
 from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
@@ -83,18 +85,19 @@ def make_kept(
     )
 
 
-def make_door(kept: Kept, fleet: Fleet, providers: Mapping[str, Provider]) -> Completer:
-    """The saga under `fleet`. A request keeps to the saga, and so to the fleet, it began with."""
+def make_door(
+    kept: Kept,
+    fleet: Fleet,
+    providers: Mapping[str, Provider],
+    embedders: Mapping[str, Provider],
+) -> Completer:
+    """The saga under `fleet`. A request keeps to the saga, and so to the fleet, it began with.
+
+    `embedders` are adapters of embeddings, by the name of their provider.
+    """
     services, books, settings = kept.services, kept.books, kept.settings
     outcomes = Outcomes(services, books, fleet.config.routing)
-    caller = Caller(
-        providers,
-        fleet.config.retry,
-        kept.telemetry,
-        _new_id,
-        upstreams=kept.upstreams,
-        refit=Refit(services, fleet),
-    )
+    caller = _caller(kept, fleet, providers)
     cached = Cached(services, books, fleet, settings=settings, now=_now)
     answers = Answers(services, books, fleet, cached, new_id=_new_id, now=_now)
     steps = Steps(
@@ -137,10 +140,37 @@ def make_door(kept: Kept, fleet: Fleet, providers: Mapping[str, Provider]) -> Co
             shadows=shadows,
             cached=cached,
             hit_shadow=_hit_shadow(kept),
+            embedder=Embedder(
+                services,
+                steps=steps,
+                caller=_caller(kept, _whole_texts(fleet), embedders),
+                providers=embedders,
+                answers=answers,
+                cached=cached,
+                limits=kept.limits,
+                new_id=_new_id,
+            ),
             telemetry=kept.telemetry,
             new_id=_new_id,
         )
     )
+
+
+def _caller(kept: Kept, fleet: Fleet, providers: Mapping[str, Provider]) -> Caller:
+    return Caller(
+        providers,
+        fleet.config.retry,
+        kept.telemetry,
+        _new_id,
+        upstreams=kept.upstreams,
+        refit=Refit(kept.services, fleet),
+    )
+
+
+def _whole_texts(fleet: Fleet) -> Fleet:
+    """The same fleet, but a text that is too long is refused: a part of it has another vector."""
+    retry = fleet.config.retry.model_copy(update={"too_long": TooLong.REFUSE})
+    return replace(fleet, config=fleet.config.model_copy(update={"retry": retry}))
 
 
 def _hit_shadow(kept: Kept) -> HitShadow:

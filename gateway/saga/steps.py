@@ -21,7 +21,7 @@ from chassis import names
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError, StatusError
 from gateway.door import TokenCount
-from gateway.errors import ModelUnpriced, from_service
+from gateway.errors import FleetChanging, ModelUnpriced, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask, needs_of, wants_hour_cache
 from gateway.saga.books import Books
@@ -132,7 +132,7 @@ class Steps:
         """Picks the model and the fallback chain; once a budget has asked for it, the cheapest
         model that can answer, whichever was asked for, and none after it.
 
-        Raises: the router's refusals under the gateway's domain; ModelUnpriced.
+        Raises: the router's refusals under the gateway's domain; ModelUnpriced; FleetChanging.
         """
         sampling = ask.prompt.sampling
         item = router_pb.RouteItem(
@@ -164,6 +164,7 @@ class Steps:
             decision = await self._services.route(item, ask.deadline)
         except Exception as error:
             raise from_service("router", error) from None
+        self._keep_known(decision)
         if not decision.chosen.HasField("worst_case_nanos"):
             raise ModelUnpriced(decision.chosen.model)
         priced = [each for each in decision.fallbacks if each.HasField("worst_case_nanos")]
@@ -174,6 +175,26 @@ class Steps:
         ask.decision = decision
         reason = router_pb.RouteReason.Name(decision.reason).removeprefix("ROUTE_REASON_")
         ask.span.set_attribute(names.ROUTE_REASON, reason)
+
+    def _keep_known(self, decision: router_pb.Decision) -> None:
+        """Leaves out what the router read of in a fleet file that is news here: it could be neither
+        called nor priced. Raises: FleetChanging when nothing is left."""
+
+        def known(each: router_pb.Candidate) -> bool:
+            return self._configured(each.model) is not None and (
+                each.provider in self._fleet.config.providers
+            )
+
+        if not all(known(step.candidate) for step in decision.plan.steps):
+            decision.ClearField("plan")
+        chain = [each for each in (decision.chosen, *decision.fallbacks) if known(each)]
+        if not chain:
+            raise FleetChanging(decision.chosen.model)
+        if len(chain) <= len(decision.fallbacks):
+            chosen, *fallbacks = [_copied(each) for each in chain]
+            decision.chosen.CopyFrom(chosen)
+            del decision.fallbacks[:]
+            decision.fallbacks.extend(fallbacks)
 
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
@@ -280,6 +301,12 @@ class Steps:
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
         return (self._fleet.config.baseline_model or model) if is_automatic(model) else model
+
+
+def _copied(candidate: router_pb.Candidate) -> router_pb.Candidate:
+    copied = router_pb.Candidate()
+    copied.CopyFrom(candidate)
+    return copied
 
 
 def embedding_of(finding: Any) -> Sequence[float]:

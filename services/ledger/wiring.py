@@ -77,19 +77,14 @@ async def build(
     process's own.
     Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
-
-    async def load() -> Fleet:
-        return await asyncio.to_thread(load_fleet, settings.config)
-
-    files = [settings.config] if settings.config is not None else []
-    live = Live(load, lambda _: files, outfit.health.part("prices"))
+    live = _live_fleet(settings, outfit)
     fleet = await live.open()
     database = open_database(settings.database_url, wait_seconds=settings.database_wait_seconds)
     # Embedded, the only ledger brings its tables up to date itself. On PostgreSQL others may be
     # at work on them: that is for the operator to time.
     alone = settings.migrate_at_start or is_embedded(settings.database_url)
     await database.prepare(upgrade if alone else require_newest)
-    await database.write(lambda connection: make_months(connection, clock()))
+    await _make_months(database, clock)
     prices = CatalogPrices(fleet.book)
     journal = Journal(database, prices, clock)
     await journal.transact(())
@@ -100,14 +95,9 @@ async def build(
         conflict=RevisionConflict,
         batch_commands_max=settings.batch_commands_max,
     )
-    sweep = asyncio.create_task(
-        sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
-    )
-    months = asyncio.create_task(
-        keep_months_for_ever(
-            lambda: database.write(lambda connection: make_months(connection, clock()))
-        )
-    )
+    sweeping = sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
+    sweep = asyncio.create_task(sweeping)
+    months = asyncio.create_task(keep_months_for_ever(partial(_make_months, database, clock)))
     pepper = settings.key_pepper.get_secret_value().encode()
     desk = Desk(
         writer=writer,
@@ -120,12 +110,8 @@ async def build(
         clock=clock,
     )
     reading = _reading(settings, fleet, prices, database, writer, clock=clock, environ=environ)
-
-    def take_over(changed: Fleet) -> None:
-        prices.take_over(changed.book, clock())
-        reading.take_over(changed)
-
-    live.on_change(take_over)
+    live.on_change(lambda changed: prices.take_over(changed.book, clock()))
+    live.on_change(reading.take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
     return Room(
         servicers=[
@@ -145,6 +131,18 @@ async def build(
         ],
         reload=live.reload_soon,
     )
+
+
+async def _make_months(database: Database, clock: Callable[[], int]) -> None:
+    await database.write(lambda connection: make_months(connection, clock()))
+
+
+def _live_fleet(settings: LedgerSettings, outfit: Outfit) -> Live[Fleet]:
+    async def load() -> Fleet:
+        return await asyncio.to_thread(load_fleet, settings.config)
+
+    files = [settings.config] if settings.config is not None else []
+    return Live(load, lambda _: files, outfit.health.part("prices"))
 
 
 @dataclass(frozen=True)

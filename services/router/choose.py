@@ -228,7 +228,7 @@ def _weigh(
         detail = output_detail(want.output_tokens_max, card.output_tokens_max or 0)
         return Exclusion(card.name, Ground.OUTPUT_LIMIT, detail)
     output = _output_tokens(card, want)
-    window = card.context_window_tokens
+    window = None if card.embeds else card.context_window_tokens
     if window is not None and want.input_tokens + output > window:
         detail = window_detail(want.input_tokens, output, window)
         return Exclusion(card.name, Ground.CONTEXT_WINDOW, detail)

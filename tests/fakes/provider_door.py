@@ -19,15 +19,19 @@ from tests.fakes.http_door import SUMMARY, FakeDoor
 class ProviderDoor(FakeDoor):
     """Answers as the provider does."""
 
-    def __init__(self, provider: Provider) -> None:
+    provider: Provider
+
+    def __init__(self, provider: Provider | None = None) -> None:
+        """Without one now, `provider` is set before the first request."""
         super().__init__()
-        self._provider = provider
+        if provider is not None:
+            self.provider = provider
 
     async def complete(
         self, request: pb.CompleteRequest, identity: Identity, traceparent: str, deadline: Deadline
     ) -> pb.CompleteResponse:
         self.requests.append(request)
-        answer = await self._provider.complete(_call(request), deadline)
+        answer = await self.provider.complete(_call(request), deadline)
         return pb.CompleteResponse(choices=answer.choices, summary=_summary(answer))
 
     async def stream(
@@ -38,7 +42,7 @@ class ProviderDoor(FakeDoor):
         deadline: Deadline,
     ) -> AsyncIterator[pb.StreamCompleteResponse]:
         self.requests.append(request)
-        async with aclosing(self._provider.stream(_call(request), deadline)) as events:
+        async with aclosing(self.provider.stream(_call(request), deadline)) as events:
             async for event in events:
                 if isinstance(event, ProviderEnd):
                     yield pb.StreamCompleteResponse(summary=_summary(event))

@@ -16,12 +16,14 @@ from gateway.auth import Keys
 from gateway.door import Identity
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
+from gateway.providers.as_answers import EmbeddingsAsAnswers
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
+from gateway.saga.embedding import Embedder
 from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
@@ -33,6 +35,7 @@ from gateway.saga.steps import Steps
 from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 from gateway.upstreams.upstreams import Upstreams
+from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
 from tests.fakes.services import FakeServices
@@ -46,7 +49,10 @@ models:
     provider: fake
     price: {input_usd_per_million: "1", output_usd_per_million: "2"}
     aliases: [thrifty]
+  other: {provider: fake, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
   dear: {provider: fake, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
+  vectors: {provider: fake, task: embedding, aliases: [text-vectors],
+    price: {input_usd_per_million: "1", output_usd_per_million: "0"}}
 baseline_model: dear
 """
 NO_BREAKER = "breaker: {enabled: false}"
@@ -74,6 +80,7 @@ class House:
         self.services = FakeServices()
         self.drawn = 0.5  # what chance says
         self.provider = FakeProvider()
+        self.embedder = FakeEmbedder()
         self.outbox = MemoryOutbox()
         # Of the rate limits.
         self.now_us = 0
@@ -94,14 +101,7 @@ class House:
         answers = Answers(self.services, self.books, fleet, cached, new_id=new_id, now=now)
         self.clock = 0.0
         self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
-        caller = Caller(
-            {"fake": self.provider},
-            fleet.config.retry,
-            telemetry,
-            new_id,
-            upstreams=self.upstreams,
-            refit=Refit(self.services, fleet),
-        )
+        caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.day = datetime(2026, 11, 1, tzinfo=UTC)
         steps = Steps(
@@ -138,9 +138,33 @@ class House:
                 shadows=shadows,
                 cached=cached,
                 hit_shadow=self._hit_shadow(telemetry, new_id),
+                embedder=self._embedding(fleet, steps, answers, cached, telemetry, new_id),
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _embedding(self, fleet, steps, answers, cached, telemetry, new_id):  # noqa: PLR0917
+        providers = {"fake": EmbeddingsAsAnswers(self.embedder)}
+        return Embedder(
+            self.services,
+            steps=steps,
+            caller=self._caller(fleet, telemetry, new_id, providers),
+            providers=providers,
+            answers=answers,
+            cached=cached,
+            limits=self._limits(fleet, new_id),
+            new_id=new_id,
+        )
+
+    def _caller(self, fleet, telemetry, new_id, providers=None):
+        return Caller(
+            providers or {"fake": self.provider},
+            fleet.config.retry,
+            telemetry,
+            new_id,
+            upstreams=self.upstreams,
+            refit=Refit(self.services, fleet),
         )
 
     def _hit_shadow(self, telemetry, new_id):

@@ -21,7 +21,7 @@ from services.ledger.rules.windows import to_datetime
 # The most one attempt is believed to have cost: 1.15 billion USD. Sums over a chain stay far
 # inside an int64.
 BILL_NANOS_MAX = 2**60
-# Earlier price books that are kept, beside the one that holds.
+# Price books that are kept, the one that holds among them.
 BOOKS_MAX = 4
 
 

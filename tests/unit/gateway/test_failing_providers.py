@@ -8,7 +8,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
-from gateway.errors import ERRORS, CircuitOpen, ProviderFailed
+from gateway.errors import ERRORS, CircuitOpen, FleetChanging, ProviderFailed
 from gateway.providers.port import (
     Billed,
     ProviderRefused,
@@ -277,3 +277,16 @@ async def test_an_answer_of_usual_length_is_never_counted():
         async for _ in events:
             pass
     assert not house.services.asked["count"]
+
+
+async def test_a_model_that_only_the_router_knows():
+    """It has read a changed fleet file first: what this gateway knows answers, or the caller is
+    told to come back. Nothing is answered that could not be priced."""
+    house = House()
+    house.services.models = ["newcomer", "dear"]
+    assert (await house.complete(cache_mode=1)).summary.model == "dear"
+    house.services.models = ["newcomer"]
+    with pytest.raises(FleetChanging) as caught:
+        await house.complete(cache_mode=1)
+    assert "FLEET_CHANGING" in str(ERRORS.to_status(caught.value).details[0])
+    assert len(house.provider.calls) == 1

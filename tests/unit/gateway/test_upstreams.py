@@ -120,9 +120,9 @@ def test_retries_are_a_share_of_the_traffic(clock):
 def test_quiet_traffic_gets_its_retries_back(clock):
     """One a second, up to what may come at once."""
     allowance = Allowance(10, 2, clock)
-    assert allowance.take() and allowance.take() and not allowance.take()
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
     clock.now += 60
-    assert allowance.take() and allowance.take() and not allowance.take()
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
 
 
 def test_the_pace_of_a_model():
