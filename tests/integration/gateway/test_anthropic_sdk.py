@@ -176,6 +176,13 @@ async def test_counting_tokens(plain: AsyncAnthropic, door: FakeDoor) -> None:
     assert isinstance(door.requests[0], pb.CompleteRequest)
 
 
+async def test_the_list_of_models(plain: AsyncAnthropic) -> None:
+    """The same list for both SDKs, with a key in either header."""
+    assert [model.id async for model in plain.models.list()] == ["org/small", "large"]
+    told = await plain.models.retrieve("large")
+    assert (told.type, told.display_name) == ("model", "large")
+
+
 BUDGET = ErrorStatus(
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     "BUDGET_EXCEEDED",
