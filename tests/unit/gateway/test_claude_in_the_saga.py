@@ -20,8 +20,8 @@ async def asked(house, prompt):
 
 async def test_writes_for_an_hour_are_held_for(house):
     """The hold is for the dearest way the provider may bill what was asked."""
-    prompt = prompt_of("hi")
-    await asked(house, prompt)
+    await asked(house, prompt_of("hi"))
+    prompt = prompt_of("hello")
     prompt.messages[0].extra_json = HOUR
     await asked(house, prompt)
     plain, marked = (item.worst_cases[0].usage for item in house.services.asked["reserve"])
