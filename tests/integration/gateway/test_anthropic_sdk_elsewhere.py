@@ -86,6 +86,23 @@ async def test_answers_of_another_vendor(elsewhere: AsyncAnthropic) -> None:
         assert told.usage.output_tokens > 0
 
 
+async def test_what_another_vendor_lacks_may_be_left_out(openai_upstream: OpenAIUpstream) -> None:
+    """Where the operator says so, as a coding agent needs it: the caller is told."""
+    thinking: Any = {"type": "enabled", "budget_tokens": 2_000}
+    async with (
+        providers_of(openai_upstream) as opened,
+        open_door(ProviderDoor(opened(unsupported="drop"))) as url,
+        AsyncAnthropic(base_url=url, api_key=KEY, max_retries=0) as client,
+    ):
+        raw = await client.messages.with_raw_response.create(
+            **plain_turn("happy", thinking=thinking)
+        )
+        told = await raw.parse()
+    assert "thinking" in raw.headers["x-spendgate-warnings"]
+    assert len(told.to_dict()["spendgate"]["warnings"]) == 1
+    assert "thinking" not in openai_upstream.seen[0].body
+
+
 async def test_what_another_vendor_lacks(
     openai_upstream: OpenAIUpstream, elsewhere: AsyncAnthropic
 ) -> None:
