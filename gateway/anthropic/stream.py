@@ -59,7 +59,7 @@ class MessageStream:
         if self._begun:
             return b""
         self._begun = True
-        message = {
+        message: dict[str, Any] = {
             "id": ANSWER_ID + self._id,
             "type": "message",
             "role": "assistant",

@@ -59,7 +59,7 @@ class EventStreamParser:
 
     def _sound(self, start: int, size: int) -> bool:
         """Whether the checksum behind `size` bytes is theirs."""
-        (told,) = _CRC.unpack_from(self._rest, start + size)
+        told: int = _CRC.unpack_from(self._rest, start + size)[0]
         return binascii.crc32(memoryview(self._rest)[start : start + size]) == told
 
 

@@ -20,10 +20,9 @@ from gateway.door import Identity
 from gateway.http.anthropic_words import REQUEST_ID_HEADER, AnthropicWords
 from gateway.http.edge import error_of
 from gateway.http.headers import add_options, summary_headers, traceparent
-from gateway.http.intake import Intake, Refusal, Route, json_response
+from gateway.http.intake import KEY_HEADER, Intake, Refusal, Route, json_response
 from gateway.http.stream import send_stream
 
-KEY_HEADER = "x-api-key"
 BETA_HEADER = "anthropic-beta"
 BETAS_MAX = 64
 _COUNT_SECONDS_MAX = 30.0

@@ -19,6 +19,8 @@ from gateway.http.headers import only
 from gateway.openai.errors import HttpError
 from gateway.openai.read import NotJson
 
+# Where callers of Anthropic's API give their key.
+KEY_HEADER = "x-api-key"
 # Above this a body is read beside the loop: it takes about a millisecond.
 _OFF_LOOP_BYTES = 32 * 2**10
 

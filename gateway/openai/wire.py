@@ -194,12 +194,16 @@ def counts_money(left: hold_pb2.BudgetLeft) -> bool:
 
 
 def render_model(model: router_pb2.Model) -> dict[str, Any]:
-    """An entry of the list of models. `created` is when its price began, 0 when not told."""
+    """An entry of the list of models, for SDKs of OpenAI's and of Anthropic's API. `created` and
+    `created_at` are when its price began, 0 when not told."""
     return {
         "id": model.model,
         "object": "model",
         "created": model.price.start_time.seconds,
         "owned_by": model.provider,
+        "type": "model",
+        "display_name": model.model,
+        "created_at": model.price.start_time.ToJsonString(),
         "spendgate": {
             "aliases": list(model.aliases),
             "upstream_model": model.upstream_model,

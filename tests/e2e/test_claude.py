@@ -34,7 +34,7 @@ async def test_an_agents_calls_are_priced_and_booked(house, tenant):
             fresh = {"x-spendgate-cache": "off"}
             async with client.messages.stream(model=model, **TURN, extra_headers=fresh) as stream:
                 streamed: Any = await stream.get_final_message()
-            assert streamed.content == whole.content
+            assert streamed.content[0].text == whole.content[0].text
             assert streamed.usage.output_tokens == 5
         counted = await client.messages.count_tokens(
             model="claude-haiku-4-5", messages=TURN["messages"]

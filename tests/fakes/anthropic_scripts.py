@@ -91,13 +91,14 @@ def text_in(body: dict[str, Any]) -> str:
 def content_of(script: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     """The blocks of the answer."""
     said = {"type": "text", "text": f"You said: {text_in(body)}"}
-    return {
+    scripts: dict[str, list[dict[str, Any]]] = {
         "tools": [said, *CALLS],
         "thinking": [THINKING, REDACTED, said, CALLS[0]],
         "cited": [said, CITED],
         "server": [said, *SERVER, {"type": "text", "text": "Fetched."}],
         "empty": [],
-    }.get(script, [said])
+    }
+    return scripts.get(script, [said])
 
 
 def ending_of(script: str) -> dict[str, Any]:
@@ -172,9 +173,8 @@ def events_of(script: str, body: dict[str, Any]) -> Iterator[Any]:
             error = {"type": "overloaded_error", "message": "canary"}
             yield {"type": "error", "error": error}
             return
-    last = None if usage is None else {"output_tokens": usage["output_tokens"]}
-    if usage is not None and "output_tokens_details" in usage:
-        last = last | {"output_tokens_details": usage["output_tokens_details"]}
+    names = ("output_tokens", "output_tokens_details")
+    last = None if usage is None else {name: usage[name] for name in names if name in usage}
     yield {"type": "message_delta", "delta": ending_of(script), "usage": last}
     yield {"type": "message_stop"}
 

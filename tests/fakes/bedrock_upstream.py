@@ -41,7 +41,7 @@ def content_of(script: str) -> list[dict[str, Any]]:
     """The answer's blocks."""
     call = {"toolUseId": "tooluse_1", "name": "weather", "input": {"city": "Zürich"}}
     thought = {"text": "It is late.", "signature": "c2ln"}
-    return {
+    scripts: dict[str, list[dict[str, Any]]] = {
         "tools": [
             {"text": "On it."},
             {"toolUse": call},
@@ -52,7 +52,8 @@ def content_of(script: str) -> list[dict[str, Any]]:
             {"reasoningContent": {"redactedContent": REDACTED}},
             {"text": "Late."},
         ],
-    }.get(script, [{"text": "Hello you"}])
+    }
+    return scripts.get(script, [{"text": "Hello you"}])
 
 
 def reason_of(script: str) -> str:
@@ -97,9 +98,9 @@ class BedrockUpstream:
             status, message = ERRORS[script]
             return web.json_response({"message": message}, status=status)
         if request.match_info["verb"] == "converse":
-            message = {"role": "assistant", "content": content_of(script)}
+            told = {"role": "assistant", "content": content_of(script)}
             answer = {
-                "output": {"message": message},
+                "output": {"message": told},
                 "stopReason": reason_of(script),
                 "usage": USAGE,
                 "metrics": {"latencyMs": 1},

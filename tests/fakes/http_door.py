@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from spendgate.chat.v1 import chat_pb2
@@ -111,7 +111,7 @@ class FakeDoor:
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         self._note(request, identity, traceparent, deadline)
         ended = False
         try:

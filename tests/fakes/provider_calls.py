@@ -36,9 +36,11 @@ async def providers_of(upstream: OpenAIUpstream) -> AsyncIterator[Open]:
     """What makes adapters of `upstream`, on one pool of connections."""
     async with open_session() as session:
 
-        def opened(limits: HttpLimits = LIMITS, dialect: str | None = None) -> Provider:
+        def opened(
+            limits: HttpLimits = LIMITS, dialect: str | None = None, **more: Any
+        ) -> Provider:
             return OpenAIProvider(
-                line_of(session, limits),
+                line_of(session, limits, **more),
                 base_url=upstream.base_url,
                 api_key=SecretStr(KEY),
                 dialect=dialect_of(upstream.base_url, dialect),

@@ -1,6 +1,6 @@
 """gateway.door.Door straight to one provider: an adapter behind the HTTP door, no saga."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from spendgate.chat.v1 import chat_pb2
@@ -40,7 +40,7 @@ class ProviderDoor(FakeDoor):
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         self.requests.append(request)
         async with aclosing(self.provider.stream(_call(request), deadline)) as events:
             async for event in events:

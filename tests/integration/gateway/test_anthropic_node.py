@@ -14,7 +14,7 @@ from tests.fakes.anthropic_upstream import AnthropicUpstream
 from tests.fakes.http_door import KEY
 from tests.fakes.provider_door import ProviderDoor, open_door
 
-HERE = Path(__file__).parents[2] / "node" / "anthropic"
+HERE = Path(__file__).parents[2] / "sdks" / "anthropic"
 MODELS = ("happy", "tools", "thinking", "cited", "server")
 
 pytestmark = [

@@ -1,6 +1,5 @@
 """The official Anthropic SDK, unchanged, through the HTTP door to providers of both kinds."""
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,90 +14,11 @@ from chassis.errors import ErrorStatus, StatusError
 from gateway.errors import ERRORS, Overloaded, ProviderFailed
 from gateway.providers.port import ProviderRefused, Refusal
 from tests.fakes.anthropic_calls import anthropic_of
-from tests.fakes.anthropic_scripts import CALLS, CITED, REDACTED, SERVER, THINKING, content_of
+from tests.fakes.anthropic_scripts import content_of
+from tests.fakes.anthropic_turns import TURN, plain_turn
 from tests.fakes.anthropic_upstream import AnthropicUpstream
 from tests.fakes.http_door import KEY, FakeDoor
-from tests.fakes.openai_upstream import OpenAIUpstream
-from tests.fakes.provider_calls import providers_of
 from tests.fakes.provider_door import ProviderDoor, open_door
-
-MARKED: Any = {"type": "ephemeral", "ttl": "1h"}
-PNG: Any = {"type": "base64", "media_type": "image/png", "data": "AA=="}
-# All that a coding agent sends, and newer things than this knows.
-TURN: Any = {
-    "max_tokens": 4_000,
-    "system": [
-        {"type": "text", "text": "Be brief.", "cache_control": MARKED},
-        {"type": "text", "text": "Today is Monday."},
-    ],
-    "messages": [
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "What is this?"},
-                {"type": "image", "source": PNG, "cache_control": MARKED},
-                {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
-                {
-                    "type": "document",
-                    "source": {"type": "base64", "media_type": "application/pdf", "data": "AA=="},
-                    "title": "Report",
-                    "citations": {"enabled": True},
-                },
-            ],
-        },
-        {
-            "role": "assistant",
-            "content": [THINKING, REDACTED, {"type": "text", "text": "Hm."}, *CALLS],
-        },
-        {
-            "role": "user",
-            "content": [
-                {
-                    "type": "tool_result",
-                    "tool_use_id": "toolu_00",
-                    "content": [{"type": "text", "text": "sun"}, {"type": "image", "source": PNG}],
-                    "cache_control": MARKED,
-                },
-                {
-                    "type": "tool_result",
-                    "tool_use_id": "toolu_01",
-                    "content": "no such day",
-                    "is_error": True,
-                },
-                {"type": "text", "text": "Go on."},
-            ],
-        },
-        {"role": "assistant", "content": [{"type": "text", "text": "Let me see."}, *SERVER, CITED]},
-        {"role": "user", "content": "And now?"},
-    ],
-    "tools": [
-        {
-            "name": "weather",
-            "description": "Tells the weather.",
-            "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
-            "strict": True,
-            "cache_control": MARKED,
-        },
-        {"type": "bash_20250124", "name": "bash"},
-    ],
-    "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
-    "thinking": {"type": "enabled", "budget_tokens": 2_000},
-    "metadata": {"user_id": "user_" + "f" * 200},
-    "stop_sequences": ["END"],
-    "service_tier": "standard_only",
-    "output_config": {
-        "effort": "medium",
-        "format": {"type": "json_schema", "schema": {"type": "object"}},
-    },
-    "extra_body": {
-        "temperature": 1.0,
-        "top_p": 0.95,
-        "top_k": 40,
-        "context_management": {"edits": []},
-        "newer_than_this": {"a": 1},
-    },
-    "extra_headers": {"anthropic-beta": "interleaved-thinking-2025-05-14,newer-2027-01-01"},
-}
 
 
 @pytest.fixture
@@ -130,11 +50,6 @@ async def plain(door: FakeDoor) -> AsyncIterator[AsyncAnthropic]:
         AsyncAnthropic(base_url=url, api_key=KEY, max_retries=0) as made,
     ):
         yield made
-
-
-def plain_turn(model: str, text: str = "hi", **options: Any) -> Any:
-    messages = [{"role": "user", "content": text}]
-    return {"model": model, "max_tokens": 99, "messages": messages, **options}
 
 
 def sent(turn: Any) -> Any:
@@ -261,6 +176,13 @@ async def test_counting_tokens(plain: AsyncAnthropic, door: FakeDoor) -> None:
     assert isinstance(door.requests[0], pb.CompleteRequest)
 
 
+async def test_the_list_of_models(plain: AsyncAnthropic) -> None:
+    """The same list for both SDKs, with a key in either header."""
+    assert [model.id async for model in plain.models.list()] == ["org/small", "large"]
+    told = await plain.models.retrieve("large")
+    assert (told.type, told.display_name) == ("model", "large")
+
+
 BUDGET = ErrorStatus(
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     "BUDGET_EXCEEDED",
@@ -374,84 +296,3 @@ async def test_calls_that_overlap(plain: AsyncAnthropic, door: FakeDoor) -> None
         {"type": "tool_use", "id": "c0", "name": "f", "input": {"a": 1}},
         {"type": "tool_use", "id": "c1", "name": "g", "input": {"b": 2}},
     ]
-
-
-@pytest.fixture
-async def openai_upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with OpenAIUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def elsewhere(openai_upstream: OpenAIUpstream) -> AsyncIterator[AsyncAnthropic]:
-    """To a server that speaks OpenAI's chat completions."""
-    async with (
-        providers_of(openai_upstream) as opened,
-        open_door(ProviderDoor(opened())) as url,
-        AsyncAnthropic(base_url=url, api_key=KEY, max_retries=0) as made,
-    ):
-        yield made
-
-
-async def test_an_agents_turn_at_another_vendor(
-    openai_upstream: OpenAIUpstream, elsewhere: AsyncAnthropic
-) -> None:
-    """Tools, results, pictures and documents are said in the other protocol's words."""
-    turn = {**TURN, "tools": TURN["tools"][:1], "thinking": {"type": "adaptive"}}
-    turn["messages"] = [*TURN["messages"][:3], TURN["messages"][-1]]
-    turn["messages"][0]["content"] = [
-        part
-        for part in TURN["messages"][0]["content"]
-        if part.get("source", {}).get("type") != "url"
-    ]
-    turn["extra_body"] = {"temperature": 0.5, "top_k": 40}
-    await elsewhere.messages.create(model="happy", **turn)
-    (seen,) = openai_upstream.seen
-    body = seen.body
-    roles = [message["role"] for message in body["messages"]]
-    assert roles == ["system", "user", "assistant", "tool", "tool", "user", "user", "user"]
-    assert body["messages"][1]["content"][1:] == [
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
-        {
-            "type": "file",
-            "file": {"filename": "Report", "file_data": "data:application/pdf;base64,AA=="},
-        },
-    ]
-    said = body["messages"][2]
-    assert said["content"] == "Hm."
-    assert [made["id"] for made in said["tool_calls"]] == ["toolu_00", "toolu_01"]
-    assert json.loads(said["tool_calls"][0]["function"]["arguments"]) == CALLS[0]["input"]
-    assert body["messages"][4]["content"] == "The tool failed.\nno such day"
-    assert body["messages"][5]["content"][1]["type"] == "image_url"
-    assert body["tool_choice"] == "required"
-    assert body["parallel_tool_calls"] is False
-    assert body["reasoning_effort"] == "medium"
-    assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
-    assert body["stop"] == ["END"]
-    assert (body["temperature"], body["top_k"]) == (0.5, 40)
-    assert "anthropic" not in json.dumps(body)
-    assert "cache_control" not in json.dumps(body)
-
-
-async def test_answers_of_another_vendor(elsewhere: AsyncAnthropic) -> None:
-    """Text and parallel calls, whole and streamed."""
-    tools: Any = [{"name": "weather", "input_schema": {"type": "object"}}]
-    whole = await elsewhere.messages.create(**plain_turn("tools", tools=tools))
-    async with elsewhere.messages.stream(**plain_turn("tools", tools=tools)) as stream:
-        streamed = await stream.get_final_message()
-    for told in (whole, streamed):
-        calls = [block.to_dict() for block in told.content if block.type == "tool_use"]
-        assert [call["input"] for call in calls] == [{"city": "Zürich", "days": 3}] * 2
-        assert told.stop_reason == "tool_use"
-        assert told.usage.output_tokens > 0
-
-
-async def test_what_another_vendor_lacks(
-    openai_upstream: OpenAIUpstream, elsewhere: AsyncAnthropic
-) -> None:
-    """An option with no counterpart is refused by its name, and nothing is sent."""
-    thinking: Any = {"type": "enabled", "budget_tokens": 2_000}
-    with pytest.raises(anthropic.BadRequestError) as caught:
-        await elsewhere.messages.create(**plain_turn("happy", thinking=thinking))
-    assert caught.value.body["error"]["message"].startswith("thinking: ")  # type: ignore[index,call-overload]
-    assert not openai_upstream.seen

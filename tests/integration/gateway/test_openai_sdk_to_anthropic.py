@@ -32,6 +32,62 @@ async def client(upstream: AnthropicUpstream) -> AsyncIterator[AsyncOpenAI]:
         yield made
 
 
+TOOL_USE: Any = {"type": "tool_use", "id": "c0", "name": "f", "input": {"city": "Z"}}
+SENT: Any = {
+    "model": "happy",
+    "max_tokens": 99,
+    "system": "Be brief.",
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "See", "cache_control": {"type": "ephemeral"}},
+                {
+                    "type": "image",
+                    "source": {"type": "base64", "media_type": "image/png", "data": "AA=="},
+                },
+                {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
+                {
+                    "type": "document",
+                    "source": {
+                        "type": "base64",
+                        "media_type": "application/pdf",
+                        "data": "AA==",
+                    },
+                    "title": "a.pdf",
+                },
+            ],
+        },
+        {"role": "assistant", "content": [TOOL_USE, {**TOOL_USE, "id": "c1"}]},
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "c0", "content": "sun"},
+                {"type": "tool_result", "tool_use_id": "c1", "content": "rain"},
+                {"type": "text", "text": "And now?"},
+            ],
+        },
+    ],
+    "tools": [
+        {
+            "name": "f",
+            "description": "d",
+            "input_schema": {"type": "object"},
+            "strict": True,
+        }
+    ],
+    "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+    "output_config": {
+        "effort": "low",
+        "format": {"type": "json_schema", "schema": {"type": "object"}},
+    },
+    "temperature": 0.5,
+    "stop_sequences": ["END"],
+    "thinking": {"type": "adaptive"},
+    "top_k": 5,
+}
+
+
 async def test_all_of_a_turn(upstream: AnthropicUpstream, client: AsyncOpenAI) -> None:
     """Instructions, tools and their results, pictures, files, schemas and settings."""
     png = "data:image/png;base64,AA=="
@@ -71,60 +127,7 @@ async def test_all_of_a_turn(upstream: AnthropicUpstream, client: AsyncOpenAI) -
         extra_body={"thinking": {"type": "adaptive"}, "top_k": 5},
     )
     (seen,) = upstream.seen
-    tool_use = {"type": "tool_use", "id": "c0", "name": "f", "input": {"city": "Z"}}
-    assert seen.body == {
-        "model": "happy",
-        "max_tokens": 99,
-        "system": "Be brief.",
-        "messages": [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "See", "cache_control": {"type": "ephemeral"}},
-                    {
-                        "type": "image",
-                        "source": {"type": "base64", "media_type": "image/png", "data": "AA=="},
-                    },
-                    {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}},
-                    {
-                        "type": "document",
-                        "source": {
-                            "type": "base64",
-                            "media_type": "application/pdf",
-                            "data": "AA==",
-                        },
-                        "title": "a.pdf",
-                    },
-                ],
-            },
-            {"role": "assistant", "content": [tool_use, {**tool_use, "id": "c1"}]},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "tool_result", "tool_use_id": "c0", "content": "sun"},
-                    {"type": "tool_result", "tool_use_id": "c1", "content": "rain"},
-                    {"type": "text", "text": "And now?"},
-                ],
-            },
-        ],
-        "tools": [
-            {
-                "name": "f",
-                "description": "d",
-                "input_schema": {"type": "object"},
-                "strict": True,
-            }
-        ],
-        "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
-        "output_config": {
-            "effort": "low",
-            "format": {"type": "json_schema", "schema": {"type": "object"}},
-        },
-        "temperature": 0.5,
-        "stop_sequences": ["END"],
-        "thinking": {"type": "adaptive"},
-        "top_k": 5,
-    }
+    assert seen.body == SENT
 
 
 async def test_parallel_calls(client: AsyncOpenAI) -> None:
