@@ -136,7 +136,7 @@ def _upstream(name: str, config: FleetConfig, now: datetime) -> Upstream:
     auto = min(routable or priced, key=lambda model: priced[model].rates.output_picos)
     shown = dict.fromkeys([strong, auto])
     places = [place for p in config.providers.values() for place in p.places()]
-    variables = [v for p in places for v in (p.api_key_env, p.base_url_env)]
+    variables = [v for p in places for v in (*p.secret_names(), p.base_url_env)]
     return Upstream(
         name=name,
         config_text=_as_text(config),

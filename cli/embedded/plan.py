@@ -94,10 +94,11 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
     except ConfigError as error:
         raise PlanProblem(str(error), "mend it; check with: spendgate config check") from error
     missing = sorted(
-        f"{provider.api_key_env} (the key of provider {name})"
+        f"{variable} (the key of provider {name})"
         for name, whole in config.providers.items()
         for provider in whole.places()
-        if provider.api_key_env and not environ.get(provider.api_key_env)
+        for variable in provider.secret_names()
+        if not environ.get(variable)
     )
     if missing:
         raise PlanProblem(
@@ -218,7 +219,7 @@ def check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
         known |= settings_of(name).variables().keys()
     for provider in config.providers.values():
         for place in provider.places():
-            known |= {place.api_key_env or "", place.base_url_env or ""}
+            known |= {*place.secret_names(), place.base_url_env or ""}
     known |= config.alerts.variables()
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:

@@ -1,10 +1,13 @@
 """Providers of Claude's models in the fleet file: what is needed, what is refused."""
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 
 from catalog.config import ConfigError, parse_config
 from catalog.fleet import Fleet
+from cli.embedded.plan import PlanProblem, read_config
 from gateway.providers.anthropic import AnthropicProvider
 from gateway.providers.bedrock import BedrockProvider
 from gateway.providers.making import SetupProblem, make_providers, secret_files
@@ -69,3 +72,13 @@ def test_mounted_secrets_of_aws_are_known() -> None:
     """They are watched like every other key."""
     files = secret_files(fleet(f"kind: bedrock, {AWS}"), {"AWS_SECRET_FILE": "/run/secret"})
     assert [str(path) for path in files] == ["/run/secret"]
+
+
+def test_every_key_is_asked_for_before_the_fleet_starts(tmp_path: Path) -> None:
+    """`spendgate up` names what is not set, those of AWS too."""
+    file = tmp_path / "fleet.yaml"
+    file.write_text(f"providers:\n  p: {{kind: bedrock, {AWS}}}\n{MODELS}")
+    with pytest.raises(PlanProblem) as told:
+        read_config(file, {"AWS_ID": "x"})
+    assert "AWS_SECRET" in str(told.value)
+    assert "AWS_ID" not in str(told.value)
