@@ -14,7 +14,7 @@ SERVICE ?= gateway
 SEEDS ?= 10000
 PEERS ?=
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python -m pytest --quiet --no-header tests/tidy/test_money.py
+
+faults: setup ## the faults at full size: rolling restart at 200 a second for 30 s, 20,000 streams given up
+	SPENDGATE_ROLLING_RATE=200 SPENDGATE_ROLLING_SECONDS=30 SPENDGATE_SOAK_STREAMS=20000 $(BIN)/python -m pytest -s tests/faults
 
 simulate: setup ## 10,000 seeds of the ledger's simulator, on every core (SEEDS=number)
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS)

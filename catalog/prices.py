@@ -84,10 +84,9 @@ class PriceBook:
             provider_id, _, upstream = model.priced_as.partition("/")
         else:
             provider = config.providers[model.provider]
+            url = provider.places()[0].base_url
             provider_id = (
-                provider.priced_as
-                or (self._published.provider_at(provider.base_url) if provider.base_url else None)
-                or ""
+                provider.priced_as or (self._published.provider_at(url) if url else None) or ""
             )
         found = self._published.find(provider_id, upstream)
         if found is None and model.priced_as is not None:

@@ -192,6 +192,9 @@ class Published:
         window: DailyWindow | None,
     ) -> ModelPrice:
         prices = {name: value for name, value in vars(listed).items() if value is not None}
+        if "embed" in found.model and "input_mtok" in prices:
+            # It writes nothing: where no price is listed for that, none is missing.
+            prices.setdefault("output_mtok", prices["input_mtok"])
         missing = [name for name in ("input_mtok", "output_mtok") if name not in prices]
         if missing:
             raise NoPublishedPrice(f"no {' and no '.join(missing)} is published")

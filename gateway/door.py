@@ -1,6 +1,6 @@
 """What the gateway's edges, gRPC and HTTP, ask of the gateway itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,15 @@ class Identity:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Tokens of a prompt. The real number is expected within `error_bound_permille` of them; 0 when
+    they are exact."""
+
+    tokens: int
+    error_bound_permille: int
+
+
 class Door(Protocol):
     """One application behind all edges. Errors are exceptions that gateway.errors.ERRORS maps."""
 
@@ -57,8 +66,20 @@ class Door(Protocol):
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
+        ...
+
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        ...
+
+    async def count_tokens(
+        self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
+    ) -> TokenCount:
+        """What a model would be asked to read. Nothing is called, booked or kept."""
         ...
 
     async def submit_feedback(

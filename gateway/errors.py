@@ -10,6 +10,8 @@ from gateway.providers.port import ProviderRefused
 
 DOMAIN = "gateway.spendgate"
 OVERLOADED_RETRY_SECONDS = 1.0
+CIRCUIT_RETRY_SECONDS_MIN = 0.1
+FLEET_RETRY_SECONDS = 1.0
 
 # What a service may refuse a request with, for reasons that are the caller's to know.
 _FORWARDED = {
@@ -69,6 +71,22 @@ class ProviderFailed(Exception):
         self.provider = provider
         self.reason = reason
         self.attempt_count = attempt_count
+
+
+class CircuitOpen(ProviderFailed):
+    """Every model of the chain has failed too often lately: none was called."""
+
+    def __init__(self, provider: str, left_seconds: float) -> None:
+        super().__init__(provider, "CIRCUIT_OPEN", 0)
+        self.left_seconds = left_seconds
+
+
+class FleetChanging(Exception):
+    """The router knows a model that this gateway's fleet file does not have yet."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
 
 
 class ServiceUnavailable(Exception):
@@ -166,7 +184,8 @@ def _provider_refused(error: ProviderRefused) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
         "PROVIDER_REFUSED",
-        f"provider {error.provider} refused the request: {error.reason}",
+        f"provider {error.provider} refused the request: {error.reason}"
+        + (f" ({error.param})" if error.param else ""),
         {
             "provider": error.provider,
             "httpStatus": str(error.http_status),
@@ -190,6 +209,26 @@ def _provider_failed(error: ProviderFailed) -> ErrorStatus:
     )
 
 
+def _circuit_open(error: CircuitOpen) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE,
+        "CIRCUIT_OPEN",
+        f"{error.provider} failed too often lately and is left alone for a while",
+        {"provider": error.provider},
+        retry_after_seconds=max(error.left_seconds, CIRCUIT_RETRY_SECONDS_MIN),
+    )
+
+
+def _fleet_changing(error: FleetChanging) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE,
+        "FLEET_CHANGING",
+        f"the fleet file is changing and {error.model} is not known everywhere yet, try again",
+        {"model": error.model},
+        retry_after_seconds=FLEET_RETRY_SECONDS,
+    )
+
+
 def _service_unavailable(error: ServiceUnavailable) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.UNAVAILABLE,
@@ -210,6 +249,8 @@ ERRORS = ErrorTable(
         RateLimited: _rate_limited,
         ProviderRefused: _provider_refused,
         ProviderFailed: _provider_failed,
+        CircuitOpen: _circuit_open,
+        FleetChanging: _fleet_changing,
         ServiceUnavailable: _service_unavailable,
     },
 )

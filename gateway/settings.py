@@ -17,6 +17,10 @@ class GatewaySettings(ServiceSettings):
     config: Path | None = None
     """The fleet file. Default: the built-in one, with a small local model."""
 
+    reload_seconds: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """How often it is looked whether the fleet file, or a file with a provider's key, has changed;
+    then both are read again."""
+
     http_listen: Annotated[str, Field(pattern=r"^(off|.+:\d+)$")] = "127.0.0.1:7080"
     """Address of the HTTP edge. Port 0 takes a free one; "off" opens none."""
 

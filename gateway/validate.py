@@ -8,6 +8,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
+from gateway.anthropic.unpriced import unpriced
 from gateway.openai.read import object_from, value_from
 
 NAME_BYTES_MAX = 128
@@ -26,6 +27,10 @@ STOPS_MAX = 16
 # through would book a wrong price.
 STANDARD_TIERS = ("auto", "default", "standard", None)
 UNPRICED_OPTIONS = frozenset({"web_search_options"})
+UNPRICED_TOOLS = (
+    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation",
+    "google_",
+)  # fmt: skip
 _REASON = "REQUEST_INVALID"
 
 
@@ -132,6 +137,7 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
         (f"prompt.tools[{place}].parameters_json", tool.parameters_json, object_from)
         for place, tool in enumerate(prompt.tools)
     ]
+    yield from _unpriced_tools(prompt)
     for path, text, read in texts:
         if not text:
             continue
@@ -142,6 +148,21 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
             continue
         if path == "prompt.extra_json":
             yield from _unpriced_options(value)
+            yield from (FieldViolation(field, why) for field, why in unpriced(value))
+
+
+def _unpriced_tools(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
+    for place, tool in enumerate(prompt.tools):
+        path = f"prompt.tools[{place}].extra_json"
+        try:
+            kind = object_from(tool.extra_json, path).get("type")
+        except InvalidFields as error:
+            yield from error.violations
+            continue
+        if isinstance(kind, str) and kind.startswith(UNPRICED_TOOLS):
+            yield FieldViolation(
+                f"prompt.tools[{place}]", "is billed apart from tokens, which has no price here"
+            )
 
 
 def _unpriced_options(extra: dict[str, Any]) -> Iterator[FieldViolation]:

@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import os
-import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
+import aiohttp
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
 from chassis.listening import OFF, AddressTaken
+from chassis.live import Live
 from chassis.server import Outfit, Room
 from gateway import desk
-from gateway.auth import Keys
 from gateway.compression_trials import CompressionTest
+from gateway.door import Door
 from gateway.errors import ERRORS
 from gateway.http.intake import EdgeLimits
 from gateway.http.parts import make_edge
@@ -24,26 +26,15 @@ from gateway.http.server import HttpServer
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
+from gateway.live_door import LiveDoor
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
 from gateway.providers.http import open_session
-from gateway.providers.making import make_providers
+from gateway.providers.making import EMBEDDERS, make_providers, secret_files
 from gateway.providers.port import Provider
-from gateway.saga.answers import Answers
 from gateway.saga.books import Books
-from gateway.saga.budget_use import BudgetUse
-from gateway.saga.cached import Cached
-from gateway.saga.calling import Caller
-from gateway.saga.complete import Completer, Parts
-from gateway.saga.hit_shadow import HitShadow, say_the_same
-from gateway.saga.outcomes import Outcomes
-from gateway.saga.plan import Plans
-from gateway.saga.sessions import Sessions
-from gateway.saga.shadow import Purse, Shadows
-from gateway.saga.shaping import Shaping
-from gateway.saga.steps import Steps
-from gateway.saga.usage_reports import UsageReports
+from gateway.saga.making import make_door, make_kept
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
@@ -56,20 +47,15 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
 
     Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; AddressTaken; OSError.
     """
-    fleet = load_fleet(settings.config)
     outbox_part = outfit.health.part("outbox")
     session = open_session()
-    providers = make_providers(fleet, session, os.environ)
-    token = settings.internal_token
-    services = GrpcServices(
-        tokenizer=settings.tokenizer_address,
-        cache=settings.cache_address,
-        router=settings.router_address,
-        ledger=settings.ledger_address,
-        token=token.get_secret_value() if token is not None else None,
-        tls=settings.tls,
-        book_linger_seconds=settings.book_linger_ms / 1000,
-    )
+    live = _live_fleet(settings, outfit, session)
+    try:
+        loaded = await live.open()
+    except BaseException:
+        await session.close()
+        raise
+    services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
     books = Books(
         services,
@@ -79,20 +65,26 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     )
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
-    limits = make_limits(settings, fleet)
-    door = _door(
-        settings=settings,
-        outfit=outfit,
-        fleet=fleet,
+    kept = make_kept(
+        settings,
+        loaded.fleet,
         services=services,
         books=books,
-        providers=providers,
-        limits=limits,
+        telemetry=outfit.telemetry,
+        limits=make_limits(settings, loaded.fleet),
     )
+    door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers, loaded.embedders))
+
+    def take_over(changed: _Loaded) -> None:
+        kept.take_over(changed.fleet)
+        door.take_over(make_door(kept, changed.fleet, changed.providers, changed.embedders))
+
+    live.on_change(take_over)
+    reader = asyncio.create_task(live.watch(settings.reload_seconds))
     http = await _open_http(settings, outfit, door)
 
     async def stop_relay() -> None:
-        for task in (relay, watcher):
+        for task in (relay, watcher, reader):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -108,17 +100,60 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         errors=ERRORS,
         authenticate=door.authenticate,
         own_span_methods=OWN_SPAN_METHODS,
+        reload=live.reload_soon,
         drains=[("http", http.stop)] if http is not None else [],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
             ("outbox", outbox.close),
             ("services", services.close),
             ("session", session.close),
-            ("limits", limits.close),
+            ("limits", kept.limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
         ],
     )
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A fleet file, and the adapters of its providers with their keys."""
+
+    fleet: Fleet
+    providers: Mapping[str, Provider]
+    embedders: Mapping[str, Provider]
+
+
+def _live_fleet(
+    settings: GatewaySettings, outfit: Outfit, session: aiohttp.ClientSession
+) -> Live[_Loaded]:
+    async def load() -> _Loaded:
+        fleet = await asyncio.to_thread(load_fleet, settings.config)
+        return _Loaded(
+            fleet,
+            make_providers(fleet, session, os.environ),
+            make_providers(fleet, session, os.environ, EMBEDDERS),
+        )
+
+    return Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+
+
+def _services(settings: GatewaySettings) -> GrpcServices:
+    token = settings.internal_token
+    return GrpcServices(
+        tokenizer=settings.tokenizer_address,
+        cache=settings.cache_address,
+        router=settings.router_address,
+        ledger=settings.ledger_address,
+        token=token.get_secret_value() if token is not None else None,
+        tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
+    )
+
+
+def _files(settings: GatewaySettings, fleet: Fleet) -> list[Path]:
+    """What to look at for changes."""
+    own = [settings.config] if settings.config is not None else []
+    return [*own, *secret_files(fleet, os.environ)]
 
 
 def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
@@ -136,9 +171,7 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
     )
 
 
-async def _open_http(
-    settings: GatewaySettings, outfit: Outfit, door: Completer
-) -> HttpServer | None:
+async def _open_http(settings: GatewaySettings, outfit: Outfit, door: Door) -> HttpServer | None:
     if settings.http_listen == OFF:
         return None
     edge = make_edge(
@@ -155,86 +188,3 @@ async def _open_http(
     except OSError as error:
         raise AddressTaken(settings.http_listen, "SPENDGATE_HTTP_LISTEN") from error
     return server
-
-
-def _door(
-    *,
-    settings: GatewaySettings,
-    outfit: Outfit,
-    fleet: Fleet,
-    services: GrpcServices,
-    books: Books,
-    providers: Mapping[str, Provider],
-    limits: Limits,
-) -> Completer:
-    def now() -> datetime:
-        return datetime.now(UTC)
-
-    outcomes = Outcomes(services, books, fleet.config.routing)
-
-    def new_id() -> str:
-        return str(uuid.uuid4())
-
-    caller = Caller(providers, fleet.config.retry, outfit.telemetry, new_id)
-    cached = Cached(services, books, fleet, settings=settings, now=now)
-    answers = Answers(services, books, fleet, cached, new_id=new_id, now=now)
-    steps = Steps(
-        services,
-        books,
-        fleet=fleet,
-        settings=settings,
-        cached=cached,
-        outcomes=outcomes,
-        usage_reports=UsageReports(services, books, fleet),
-        sessions=Sessions(),
-        budget_use=BudgetUse(services),
-        shaping=Shaping(fleet, now),
-        new_id=new_id,
-    )
-    shadows = Shadows(
-        services,
-        books,
-        steps,
-        caller=caller,
-        answers=answers,
-        outcomes=outcomes,
-        telemetry=outfit.telemetry,
-        purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, now),
-        new_id=new_id,
-    )
-    return Completer(
-        Parts(
-            settings=settings,
-            fleet=fleet,
-            services=services,
-            books=books,
-            keys=Keys(
-                services,
-                seconds_max=settings.identity_seconds_max,
-                count_max=settings.identities_max,
-            ),
-            steps=steps,
-            caller=caller,
-            answers=answers,
-            limits=limits,
-            plans=Plans(caller, answers, outcomes),
-            shadows=shadows,
-            cached=cached,
-            hit_shadow=_hit_shadow(services, books, outfit, new_id),
-            telemetry=outfit.telemetry,
-            new_id=new_id,
-        )
-    )
-
-
-def _hit_shadow(
-    services: GrpcServices, books: Books, outfit: Outfit, new_id: Callable[[], str]
-) -> HitShadow:
-    return HitShadow(
-        services,
-        books,
-        outfit.telemetry,
-        draw=random.random,
-        new_id=new_id,
-        compare=say_the_same,
-    )

@@ -94,9 +94,11 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
     except ConfigError as error:
         raise PlanProblem(str(error), "mend it; check with: spendgate config check") from error
     missing = sorted(
-        f"{provider.api_key_env} (the key of provider {name})"
-        for name, provider in config.providers.items()
-        if provider.api_key_env and not environ.get(provider.api_key_env)
+        f"{variable} (the key of provider {name})"
+        for name, whole in config.providers.items()
+        for provider in whole.places()
+        for variable in provider.secret_names()
+        if not environ.get(variable)
     )
     if missing:
         raise PlanProblem(
@@ -108,7 +110,8 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
 
 def needs_local_model(config: FleetConfig, environ: Mapping[str, str]) -> bool:
     """Whether a provider is the local model, and nobody said that it runs already."""
-    asked = any(provider.base_url_env == LOCAL_MODEL_URL for provider in config.providers.values())
+    places = [place for provider in config.providers.values() for place in provider.places()]
+    asked = any(place.base_url_env == LOCAL_MODEL_URL for place in places)
     return asked and not environ.get(LOCAL_MODEL_URL)
 
 
@@ -215,7 +218,8 @@ def check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
     for name in (*SERVICE_PORTS, "gateway"):
         known |= settings_of(name).variables().keys()
     for provider in config.providers.values():
-        known |= {provider.api_key_env or "", provider.base_url_env or ""}
+        for place in provider.places():
+            known |= {*place.secret_names(), place.base_url_env or ""}
     known |= config.alerts.variables()
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:

@@ -17,6 +17,8 @@ _USD = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
 _TOKENS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _NANOS_DIGITS = 9
 NANOS_PER_USD = 1_000_000_000
+# Of a header; the field beside the answer tells all of them.
+WARNINGS_CHARS_MAX = 1_024
 # All that is printable in ASCII but the percent sign.
 _SAFE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -32,6 +34,7 @@ _COMPRESSION = PREFIX + "compression"
 _CONTEXT = PREFIX + "context"
 _BUDGET_TOKENS = PREFIX + "context-budget-tokens"
 _SUMMARY_MODEL = PREFIX + "summary-model"
+_HEDGE = PREFIX + "hedge"
 _LEVELS = {
     "off": gateway_pb2.COMPRESSION_LEVEL_OFF,
     "lossless": gateway_pb2.COMPRESSION_LEVEL_LOSSLESS,
@@ -66,7 +69,7 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
     """
     known = {
         *_NAMES, _CACHE, _CACHE_EXPLAIN, _COST_MAX, _COMPRESSION, _CONTEXT, _BUDGET_TOKENS,
-        _SUMMARY_MODEL,
+        _SUMMARY_MODEL, _HEDGE,
     }  # fmt: skip
     for name in headers:
         if name.lower().startswith(PREFIX) and name.lower() not in known:
@@ -86,6 +89,8 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
         options.context.budget_tokens = int(tokens)
     if model := only(headers, _SUMMARY_MODEL):
         options.context.summary_model = model
+    if (hedge := _choice(headers, _HEDGE, _SWITCH)) is not None:
+        options.hedge = hedge
     options.cache_explain = bool(_choice(headers, _CACHE_EXPLAIN, _SWITCH))
     if amount := only(headers, _COST_MAX):
         options.cost_max_nanos = _nanos(amount)
@@ -141,6 +146,8 @@ def summary_headers(
         told["cache-refused-by"] = summary.cache_refused_by
     if summary.feedback_token:
         told["feedback-token"] = summary.feedback_token
+    if summary.warnings:
+        told["warnings"] = "; ".join(summary.warnings)[:WARNINGS_CHARS_MAX]
     if summary.HasField("tightest") and counts_money(summary.tightest):
         told["budget-left-nanos"] = str(summary.tightest.left_nanos)
     # Names are the operator's free choice, a header's characters are not.

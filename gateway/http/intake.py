@@ -19,6 +19,8 @@ from gateway.http.headers import only
 from gateway.openai.errors import HttpError
 from gateway.openai.read import NotJson
 
+# Where callers of Anthropic's API give their key.
+KEY_HEADER = "x-api-key"
 # Above this a body is read beside the loop: it takes about a millisecond.
 _OFF_LOOP_BYTES = 32 * 2**10
 
@@ -102,9 +104,15 @@ class Intake:
         """When a request that comes in now must have its answer."""
         return Deadline.after(self.limits.request_seconds_max)
 
-    async def identify(self, request: web.Request) -> Identity:
-        """The caller behind the `Authorization` header. Raises: errors.KeyInvalid."""
-        return await self.door.authenticate(only(request.headers, "authorization") or None)
+    async def identify(self, request: web.Request, key_header: str = "") -> Identity:
+        """The caller behind the `Authorization` header, or behind a key in `key_header`.
+
+        Raises: errors.KeyInvalid.
+        """
+        told = only(request.headers, "authorization")
+        if not told and key_header and (key := only(request.headers, key_header)):
+            told = f"Bearer {key}"
+        return await self.door.authenticate(told or None)
 
     async def read(self, request: web.Request, parse: Callable[[bytes], _Read]) -> _Read:
         """What `parse` makes of the body, which is only read once its sender is known.

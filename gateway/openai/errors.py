@@ -28,7 +28,7 @@ _HTTP_STATUSES = {
     _Code.DEADLINE_EXCEEDED: 504,
 }
 # What says more than its code does.
-_STATUSES_OF_REASONS = {"PROVIDER_FAILED": 502, "OVERLOADED": 503}
+_STATUSES_OF_REASONS = {"PROVIDER_FAILED": 502, "OVERLOADED": 503, "CIRCUIT_OPEN": 503}
 # A provider's refusal keeps its status where that is about the request.
 _PROVIDER_STATUSES = frozenset({"400", "413", "415", "422"})
 

@@ -15,6 +15,8 @@ from gateway.providers.port import ToldTokens
 
 TOKENS_MAX = 10**12
 
+# Of DeepSeek and of Mistral.
+_CACHED_NAMES = ("prompt_cache_hit_tokens", "num_cached_tokens")
 _CACHE_WRITE_NAMES = ("cache_write_tokens", "cache_creation_tokens")
 
 
@@ -75,7 +77,9 @@ def _read(value: Any) -> tuple[chat_pb2.TokenUsage, ToldTokens]:
     written = _object(usage.get("completion_tokens_details"))
     prompt = _tokens(usage, "prompt_tokens")
     completion = _tokens(usage, "completion_tokens")
-    cached = _tokens(read, "cached_tokens") or _tokens(usage, "prompt_cache_hit_tokens")
+    cached = _tokens(read, "cached_tokens") or next(
+        (n for name in _CACHED_NAMES if (n := _tokens(usage, name))), 0
+    )
     cache_write = next((n for name in _CACHE_WRITE_NAMES if (n := _tokens(read, name))), 0)
     audio_read = _tokens(read, "audio_tokens")
     audio_written = _tokens(written, "audio_tokens")

@@ -20,10 +20,11 @@ from gateway.saga import attempts
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached
-from gateway.saga.calling import Try
 from gateway.saga.counted import counted_as
 from gateway.saga.feedback import HITS
 from gateway.saga.hold import OwnedHold, Unfinished
+from gateway.saga.line import Try
+from gateway.saga.meter import Meter, allowed_tokens
 from gateway.saga.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
 from gateway.saga.usage import text_of, usage_of
 
@@ -105,6 +106,18 @@ class Answers:
         )
         return Answer(list(found.choices), outcome)
 
+    async def from_cache_alone(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage) -> Cost:
+        """Books that the cache had all that was asked for; `usage` is what that once took."""
+        attempt = attempts.served(
+            ask,
+            entry_pb2.ENTRY_KIND_CACHE_HIT,
+            model,
+            usage,
+            baseline_model="",
+            entry_id=self._new_id(),
+        )
+        return await self._record(ask, attempt)
+
     async def shared(self, ask: Ask, answer: Answer) -> Answer:
         """What another request under way brought, booked for this one."""
         theirs = answer.outcome
@@ -126,6 +139,7 @@ class Answers:
             cost=cost,
             explanation="another request under way asked for the very same answer",
             finish_reasons=theirs.finish_reasons,
+            warnings=theirs.warnings,
         )
         return Answer(answer.choices, outcome)
 
@@ -167,6 +181,7 @@ class Answers:
             cost=cost,
             explanation=ask.decision.explanation,
             finish_reasons=_finish_reasons(choices),
+            warnings=taken.given.warnings,
         )
         return Answer(choices, outcome)
 
@@ -183,6 +198,11 @@ class Answers:
         for each in tried:
             _end_span(each, cost.by_entry.get(each.entry.entry_id, 0))
         return cost
+
+    def meter(self, ask: Ask, hold: OwnedHold, attempt: Try) -> Meter:
+        """What watches that a stream stays within its hold."""
+        allowed = allowed_tokens(self._fleet, ask, attempt, hold.hold.held_nanos, self._now())
+        return Meter(self._services, ask, self._fleet, attempt, allowed)
 
     def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:
         """Books a stream that breaks off: its prompt and what was written until then."""

@@ -14,7 +14,7 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
 from catalog.caching import CachingMode, CachingPolicy
 from catalog.prompts import PromptsConfig
-from catalog.schema import AUTO, CacheConfig, CacheScope
+from catalog.schema import CacheConfig, CacheScope, is_automatic, policy_word
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
@@ -23,6 +23,8 @@ from gateway.limits.rules import NO_RATES, Rates
 from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
+# How a marker of Anthropic's asks for the longer lifetime.
+HOUR = '"1h"'
 TRACE_ID_LOW_BITS = 1 << 64
 _MODES = {
     CachingMode.OFF: pb.CACHE_MODE_OFF,
@@ -67,6 +69,14 @@ class Ask:
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0
+    # Whether the caller wants a second call beside a slow one; None: as the fleet file says.
+    hedge: bool | None = None
+    # Whether the money that is held covers one.
+    hedged: bool = False
+    # The provider would not take the prompt whole, and got it shorter than was asked for.
+    refitted: bool = False
+    # What is asked for, in OpenTelemetry's words: "chat" or "embeddings".
+    operation: str = "chat"
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -86,7 +96,12 @@ class Ask:
     @property
     def automatic(self) -> bool:
         """True when the router, not the caller, chooses the model."""
-        return self.model == AUTO
+        return is_automatic(self.model)
+
+    @property
+    def policy_word(self) -> str:
+        """The routing policy that the caller names, "" when none."""
+        return policy_word(self.model)
 
     def latency_ms(self) -> int:
         """Milliseconds since the request came in."""
@@ -103,6 +118,7 @@ def open_ask(
     cache: CacheConfig,
     prompts: PromptsConfig,
     new_id: Callable[[], str],
+    operation: str = "chat",
 ) -> Ask:
     """Takes a checked request in and opens its root span; the caller ends it.
 
@@ -122,11 +138,11 @@ def open_ask(
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
     span = telemetry.start(
-        f"chat {request.model}",
+        f"{operation} {request.model}",
         traceparent,
         SpanKind.SERVER,
         {
-            names.GEN_AI_OPERATION: "chat",
+            names.GEN_AI_OPERATION: operation,
             names.GEN_AI_REQUEST_MODEL: request.model,
             names.GEN_AI_REQUEST_STREAM: streams,
             names.REQUEST_ID: request_id,
@@ -150,7 +166,9 @@ def open_ask(
         streams=streams,
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
+        hedge=options.hedge if options.HasField("hedge") else None,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
+        operation=operation,
     )
 
 
@@ -181,6 +199,16 @@ def needs_of(prompt: chat_pb2.Prompt) -> list[router_pb.Capability]:
             elif kind == "audio":
                 needs.add(router_pb.CAPABILITY_AUDIO)
     return sorted(needs)
+
+
+def wants_hour_cache(prompt: chat_pb2.Prompt) -> bool:
+    """Whether the provider may be asked to keep some of it for an hour, which is dearer. Markers
+    stand in further fields; a text there that only looks like one costs a larger hold, no money."""
+    texts = [prompt.extra_json, *(tool.extra_json for tool in prompt.tools)]
+    for message in prompt.messages:
+        texts.append(message.extra_json)
+        texts += [part.extra_json for part in message.parts]
+    return any(HOUR in text for text in texts)
 
 
 def _scope_of(attribution: entry_pb2.Attribution, scope: CacheScope) -> cache_pb.Scope:

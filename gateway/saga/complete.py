@@ -6,19 +6,21 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 from opentelemetry.trace import INVALID_SPAN
+from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from catalog.fleet import Fleet
 from catalog.prices import UnknownModel
-from catalog.schema import AUTO
+from catalog.schema import is_automatic
+from chassis import names
 from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError, StatusError
 from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
-from gateway.door import Identity
+from gateway.door import Identity, TokenCount
 from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
 from gateway.limits.limits import Limits
 from gateway.ports import Services
@@ -30,8 +32,12 @@ from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
+from gateway.saga.counted import counted_as
+from gateway.saga.embedding import Embedder, stand_in
 from gateway.saga.hit_shadow import HitShadow
-from gateway.saga.plan import Plans
+from gateway.saga.hold import OwnedHold
+from gateway.saga.meter import Meter
+from gateway.saga.plan import Early, Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
@@ -39,6 +45,9 @@ from gateway.saga.summaries import Summaries
 from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate import check_request
+from gateway.validate_embed import check_embed, check_task
+
+EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class Parts:
     answers: Answers
     cached: Cached
     hit_shadow: HitShadow
+    embedder: Embedder
     limits: Limits
     plans: Plans
     shadows: Shadows
@@ -121,6 +131,29 @@ class Completer:
         for delta in hit.deltas():
             yield pb.StreamCompleteResponse(delta=delta)
         yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
+
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        check_embed(request, self._parts.settings.prompt_bytes_max)
+        admitted = self._admitted(
+            stand_in(request), identity, traceparent, deadline, operation=EMBEDDINGS
+        )
+        with admitted as ask:
+            ask.counted_as = counted_as(self._parts.fleet, ask.model)
+            async with self._parts.limits.at_door(ask):
+                response, outcome = await self._parts.embedder.run(ask, request)
+            _tell(ask, outcome)
+            return response
+
+    async def count_tokens(
+        self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
+    ) -> TokenCount:
+        """What a model would be asked to read."""
+        check_request(request, self._parts.settings.prompt_bytes_max)
+        self._check_allowed(identity, request.model)
+        return await self._parts.steps.count_tokens(request, deadline)
 
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity
@@ -203,26 +236,50 @@ class Completer:
                     yield pb.StreamCompleteResponse(delta=delta)
                 yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
                 return
-            so_far = AnswerJoiner()
-            given: ProviderAnswer | None = None
-            async with aclosing(parts.caller.stream(ask, hold)) as pieces:
-                async for attempt, piece in pieces:
-                    if isinstance(piece, ProviderEnd):
-                        given = _whole(so_far, piece)
-                        continue
-                    if not ask.first_token_ms:
-                        ask.first_token_ms = max(1, ask.latency_ms())
-                        unfinished = parts.answers.unfinished(ask, attempt, so_far)
-                        hold.under_way[attempt.number] = unfinished
-                    so_far.add(piece.delta)
-                    yield pb.StreamCompleteResponse(delta=piece.delta)
-            if given is None:
-                raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
-            booked = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
-            self._learn(ask, answer)
-            _tell(ask, answer.outcome)
-            yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+            async with aclosing(self._pieces(ask, hold, early)) as events:
+                async for event in events:
+                    yield event
+
+    async def _pieces(
+        self, ask: Ask, hold: OwnedHold, early: Early
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        """The answer as it comes, metered: cut when the hold is used up, then booked."""
+        parts = self._parts
+        so_far = AnswerJoiner()
+        given: ProviderAnswer | None = None
+        meter: Meter | None = None
+        last: pb.Delta | None = None
+        async with aclosing(parts.caller.stream(ask, hold)) as pieces:
+            async for attempt, piece in pieces:
+                if isinstance(piece, ProviderEnd):
+                    given = _whole(so_far, piece)
+                    continue
+                if meter is None:
+                    ask.first_token_ms = max(1, ask.latency_ms())
+                    meter = parts.answers.meter(ask, hold, attempt)
+                    unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                    hold.under_way[attempt.number] = unfinished
+                so_far.add(piece.delta)
+                yield pb.StreamCompleteResponse(delta=piece.delta)
+                if await meter.used_up(piece.delta):
+                    last = pb.Delta(
+                        choice_index=piece.delta.choice_index,
+                        finish_reason=chat_pb2.FINISH_REASON_HOLD_USED_UP,
+                    )
+                    so_far.add(last)
+                    given = _cut(so_far)
+                    break
+        if given is None:
+            raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
+        if last is not None:
+            tally.cut(ask)
+            ask.span.add_event(names.EVENT_STREAM_CUT)
+            yield pb.StreamCompleteResponse(delta=last)
+        booked = await parts.answers.book(ask, hold, attempt, given)
+        answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+        self._learn(ask, answer)
+        _tell(ask, answer.outcome)
+        yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
 
     def _learn(self, ask: Ask, answer: Answer) -> None:
         """What a paid answer tells for later ones."""
@@ -233,7 +290,7 @@ class Completer:
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
         try:
-            name = self._parts.fleet.book.name_of(model) if model != AUTO else ""
+            name = self._parts.fleet.book.name_of(model) if not is_automatic(model) else ""
         except UnknownModel:
             return  # The router says so, with the nearest name.
         if name and not identity.may_call(name):
@@ -246,6 +303,7 @@ class Completer:
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
+        operation: str = "chat",
     ) -> Iterator[Ask]:
         """A request that may come in: within limits, checked, its root span open."""
         parts = self._parts
@@ -256,6 +314,7 @@ class Completer:
             raise ServiceUnavailable("ledger")
         check_request(request, parts.settings.prompt_bytes_max)
         self._check_allowed(identity, request.model)
+        check_task(parts.fleet, request.model, embeds=operation == EMBEDDINGS)
         ask = open_ask(
             request,
             identity,
@@ -267,6 +326,7 @@ class Completer:
             cache=parts.fleet.config.cache,
             prompts=parts.fleet.config.prompts,
             new_id=parts.new_id,
+            operation=operation,
         )
         trace_current_call(ask.span)
         self._under_way += 1
@@ -298,6 +358,19 @@ def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
         response_id=end.response_id,
         service_tier=end.service_tier,
         told=end.told,
+        warnings=end.warnings,
+    )
+
+
+def _cut(so_far: AnswerJoiner) -> ProviderAnswer:
+    """What was written until the hold was used up; what it took is counted."""
+    return ProviderAnswer(
+        choices=so_far.choices(),
+        usage=None,
+        usage_impossible=False,
+        response_model="",
+        response_id="",
+        service_tier="",
     )
 
 

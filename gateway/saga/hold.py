@@ -34,6 +34,8 @@ class OwnedHold:
         self.under_way: dict[int, Unfinished] = {}
         # The attempts begun so far.
         self.begun = 0
+        # Whether a second call was made beside a slow one: once a request.
+        self.hedged = False
         # What kind of row each attempt is booked as, if not as what it is.
         self.kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
         self._books = books
@@ -68,10 +70,6 @@ class OwnedHold:
             await self._books.settle(self._settle_item())
         else:
             self._books.release_soon(self._release_item())
-
-    def _owes(self) -> bool:
-        """Whether an attempt that failed has to be paid all the same."""
-        return any(attempt.usage.ByteSize() for attempt in self.attempts)
 
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(

@@ -20,8 +20,9 @@ from gateway.errors import ProviderFailed
 from gateway.providers.port import ProviderRefused
 from gateway.saga.answers import Answers, Booked
 from gateway.saga.ask import Ask
-from gateway.saga.calling import Caller, Chain
+from gateway.saga.calling import Caller
 from gateway.saga.hold import OwnedHold
+from gateway.saga.line import Chain
 from gateway.saga.outcomes import Outcomes
 
 # Cheap steps may take this share of the time that is left: the strong model needs the rest.

@@ -24,8 +24,9 @@ from gateway.ports import Services
 from gateway.saga.answers import Answers, Booked
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
-from gateway.saga.calling import Caller, Chain
+from gateway.saga.calling import Caller
 from gateway.saga.hold import held
+from gateway.saga.line import Chain
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import given_of, in_worker, wanted_of_prompt
 from gateway.saga.steps import Steps
@@ -48,6 +49,10 @@ class Purse:
         self._now = now
         self._day = ""
         self._spent: dict[str, int] = {}
+
+    def take_over(self, usd_per_day_max: Decimal) -> None:
+        """Another limit holds from now on; what was spent today counts."""
+        self._nanos_max = int(usd_per_day_max * NANOS_PER_USD)
 
     def take(self, tenant: str, nanos: int) -> bool:
         """Takes `nanos` out, or nothing when they are not there."""

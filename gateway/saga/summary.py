@@ -50,6 +50,8 @@ class Outcome:
     cost: Cost
     explanation: str = ""
     finish_reasons: Sequence[str] = field(default_factory=list)
+    # What of the caller's options the provider lacked, and the like.
+    warnings: Sequence[str] = ()
 
 
 def settled(settlement: ledger_pb.Settlement) -> Cost:
@@ -121,6 +123,7 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         feedback_token=feedback_token(ask),
         notices=outcome.cost.notices,
         shaping=told(ask),
+        warnings=outcome.warnings,
     )
 
 

@@ -31,6 +31,9 @@ _saved = _meter.create_counter(
 _tokens = _meter.create_counter(
     names.METRIC_TOKENS, unit="{token}", description="Tokens that answers took, by bucket."
 )
+_cut = _meter.create_counter(
+    names.METRIC_STREAMS_CUT, unit="{stream}", description="Streams cut: the hold was used up."
+)
 _duration = _meter.create_histogram(
     names.METRIC_DURATION,
     unit="s",
@@ -64,6 +67,11 @@ def went_out() -> None:
 def failed(ask: Ask, kind: str) -> None:
     """It was not answered; `kind` is a status's or an exception's name."""
     _failures.add(1, {names.ERROR_TYPE: kind, names.TENANT: ask.attribution.tenant})
+
+
+def cut(ask: Ask) -> None:
+    """A stream was cut because the money held for it was used up."""
+    _cut.add(1, {names.TENANT: ask.attribution.tenant})
 
 
 def answered(ask: Ask, outcome: Outcome) -> None:

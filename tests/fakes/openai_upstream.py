@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.openai_scripts import SCRIPTS, Turn, happy
+from tests.fakes.openai_scripts import SCRIPTS, Turn, embeddings, happy
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class OpenAIUpstream:
     async def start(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/elsewhere", self._chat)
         app.router.add_get("/control/seen", self._control_seen)
         app.router.add_post("/control/script", self._control_script)
@@ -104,6 +105,16 @@ class OpenAIUpstream:
             self.hung_up[model] += 1
             await self._tell()
             raise
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        model = body["model"]
+        self.seen.append(Seen(model, dict(request.headers), body))
+        self.calls[model] += 1
+        await self._tell()
+        script = self.script.get(model, model).partition(":")[0]
+        play = SCRIPTS.get(script, embeddings)
+        return await play(Turn(request, body, self.calls[model], script))
 
     async def _control_seen(self, _: web.Request) -> web.Response:
         seen = [{"model": one.model, "body": one.body} for one in self.seen]

@@ -48,6 +48,8 @@ class FakeServices:
         self.edits = None
         # Whether a budget asks for the cheapest model.
         self.downgrade = False
+        # Whether a budget has room for one call, and not for two at once.
+        self.room_for_one = False
 
     async def _note(self, name, item, deadline):
         if deadline.passed:
@@ -131,6 +133,8 @@ class FakeServices:
 
     async def reserve(self, item, deadline):
         await self._note("reserve", item, deadline)
+        if self.room_for_one and item.hold_all:
+            raise refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUDGET_EXCEEDED")
         hold = hold_pb2.Hold(
             hold_id=item.hold_id,
             held_nanos=5000,

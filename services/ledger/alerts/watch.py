@@ -45,6 +45,10 @@ class Watch:
         self._database = database
         self._clock = clock
 
+    def take_over(self, config: AlertsConfig) -> None:
+        """Other rules hold from now on."""
+        self._config = config
+
     def on_rows(self, conn: Connection, entries: Sequence[Entry]) -> None:
         """Alerts about new rows, in the transaction that follows them."""
         now_us = self._clock()

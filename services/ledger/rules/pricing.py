@@ -21,6 +21,8 @@ from services.ledger.rules.windows import to_datetime
 # The most one attempt is believed to have cost: 1.15 billion USD. Sums over a chain stay far
 # inside an int64.
 BILL_NANOS_MAX = 2**60
+# Price books that are kept, the one that holds among them.
+BOOKS_MAX = 4
 
 
 class Prices(Protocol):
@@ -30,19 +32,47 @@ class Prices(Protocol):
         """The price of a configured model at a moment. Must raise ModelUnpriced, never guess."""
         ...
 
+    def newest(self) -> "Prices":
+        """The same by all that is known now, for rows whose price was learned later."""
+        ...
+
 
 class CatalogPrices:
-    """Prices out of the fleet's price book."""
+    """Prices out of the fleet's price book, and of the books that held before it.
+
+    A request is charged by the book that held when its money was set aside; a model that is gone
+    from the fleet file by the last book that had it, for its calls may still be under way.
+    """
 
     def __init__(self, book: PriceBook) -> None:
-        self._book = book
+        # (from when, in microseconds since 1970; the book), newest last.
+        self._books: list[tuple[int, PriceBook]] = [(0, book)]
+
+    def take_over(self, book: PriceBook, at_us: int) -> None:
+        """`book` holds from `at_us` on."""
+        self._books = [*self._books[-(BOOKS_MAX - 1) :], (at_us, book)]
 
     def price(self, model: str, at_us: int) -> ModelPrice:
         """The price at a moment. Raises ModelUnpriced, for a model nobody configured too."""
+        held = [book for from_us, book in self._books if from_us <= at_us] or [self._books[0][1]]
+        later = [book for from_us, book in self._books if from_us > at_us]
+        return _first_price([held[-1], *later, *reversed(held[:-1])], model, at_us)
+
+    def newest(self) -> Prices:
+        """Prices of the newest book, whatever held at the moment asked for."""
+        return CatalogPrices(self._books[-1][1])
+
+
+def _first_price(books: Sequence[PriceBook], model: str, at_us: int) -> ModelPrice:
+    """By the first book that has the model. Raises ModelUnpriced."""
+    for book in books:
         try:
-            return self._book.price(model, to_datetime(at_us))
-        except (Unpriced, UnknownModel):
-            raise ModelUnpriced(model) from None
+            return book.price(model, to_datetime(at_us))
+        except UnknownModel:
+            continue
+        except Unpriced:
+            break
+    raise ModelUnpriced(model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ async def test_what_is_no_http(
     ("method", "path", "status", "code"),
     [
         ("GET", "/", 404, "unknown_url"),
-        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/nothing", 404, "unknown_url"),
         ("GET", CHAT, 405, "method_not_allowed"),
         ("GET", "/v1/models/%ff%00", 404, "model_not_found"),
         ("GET", "/v1/models/none", 404, "model_not_found"),

@@ -143,7 +143,6 @@ def test_a_price_by_the_time_of_day(
     [
         ("perplexity", "sonar", "requests_kcount"),
         ("google", "gemini-2.5-flash-image", "output_image_mtok"),
-        ("openai", "text-embedding-3-small", "output_mtok"),
         ("openrouter", "google/gemini-3.5-flash", "0.08333333333333334"),
     ],
 )
@@ -156,6 +155,14 @@ def test_what_tokens_cannot_be_billed_by_is_unpriced(
     with pytest.raises(NoPublishedPrice) as caught:
         published.prices(found)
     assert reason in caught.value.reason
+
+
+def test_an_embedding_model_has_a_price(published: Published) -> None:
+    """It writes nothing, so no price for writing is missing."""
+    found = published.find("openai", "text-embedding-3-small")
+    assert found is not None
+    (dated,) = published.prices(found)
+    assert dated.price.rates.input_picos == 20_000
 
 
 def test_nearly_all_published_token_prices_are_whole_picos(published: Published) -> None:

@@ -1,0 +1,192 @@
+"""The saga put together for one fleet file; what outlives the file is handed in."""
+
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from catalog.fleet import Fleet
+from catalog.resilience import TooLong
+from chassis.telemetry import Telemetry
+from gateway.auth import Keys
+from gateway.limits.limits import Limits
+from gateway.ports import Services
+from gateway.providers.port import Provider
+from gateway.saga.answers import Answers
+from gateway.saga.books import Books
+from gateway.saga.budget_use import BudgetUse
+from gateway.saga.cached import Cached
+from gateway.saga.calling import Caller
+from gateway.saga.complete import Completer, Parts
+from gateway.saga.embedding import Embedder
+from gateway.saga.hit_shadow import HitShadow, say_the_same
+from gateway.saga.outcomes import Outcomes
+from gateway.saga.plan import Plans
+from gateway.saga.refit import Refit
+from gateway.saga.sessions import Sessions
+from gateway.saga.shadow import Purse, Shadows
+from gateway.saga.shaping import Shaping
+from gateway.saga.steps import Steps
+from gateway.saga.usage_reports import UsageReports
+from gateway.settings import GatewaySettings
+from gateway.upstreams.upstreams import Upstreams
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is there once in a process, whatever fleet file holds."""
+
+    settings: GatewaySettings
+    services: Services
+    books: Books
+    telemetry: Telemetry
+    limits: Limits
+    keys: Keys
+    sessions: Sessions
+    budget_use: BudgetUse
+    purse: Purse
+    upstreams: Upstreams
+
+    def take_over(self, fleet: Fleet) -> None:
+        """The rules of `fleet` hold from now on, for what was counted before too."""
+        config = fleet.config
+        self.limits.take_over(config.limits)
+        self.purse.take_over(config.routing.learning.shadow_usd_per_day_max)
+        self.upstreams.take_over(config.retry)
+
+
+def make_kept(
+    settings: GatewaySettings,
+    fleet: Fleet,
+    *,
+    services: Services,
+    books: Books,
+    telemetry: Telemetry,
+    limits: Limits,
+) -> Kept:
+    """What a process begins with, under its first fleet file."""
+    return Kept(
+        settings=settings,
+        services=services,
+        books=books,
+        telemetry=telemetry,
+        limits=limits,
+        keys=Keys(
+            services,
+            seconds_max=settings.identity_seconds_max,
+            count_max=settings.identities_max,
+        ),
+        sessions=Sessions(),
+        budget_use=BudgetUse(services),
+        purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, _now),
+        upstreams=Upstreams(fleet.config.retry, time.monotonic),
+    )
+
+
+def make_door(
+    kept: Kept,
+    fleet: Fleet,
+    providers: Mapping[str, Provider],
+    embedders: Mapping[str, Provider],
+) -> Completer:
+    """The saga under `fleet`. A request keeps to the saga, and so to the fleet, it began with.
+
+    `embedders` are adapters of embeddings, by the name of their provider.
+    """
+    services, books, settings = kept.services, kept.books, kept.settings
+    outcomes = Outcomes(services, books, fleet.config.routing)
+    caller = _caller(kept, fleet, providers)
+    cached = Cached(services, books, fleet, settings=settings, now=_now)
+    answers = Answers(services, books, fleet, cached, new_id=_new_id, now=_now)
+    steps = Steps(
+        services,
+        books,
+        fleet=fleet,
+        settings=settings,
+        cached=cached,
+        outcomes=outcomes,
+        usage_reports=UsageReports(services, books, fleet),
+        sessions=kept.sessions,
+        budget_use=kept.budget_use,
+        shaping=Shaping(fleet, _now),
+        upstreams=kept.upstreams,
+        new_id=_new_id,
+    )
+    shadows = Shadows(
+        services,
+        books,
+        steps,
+        caller=caller,
+        answers=answers,
+        outcomes=outcomes,
+        telemetry=kept.telemetry,
+        purse=kept.purse,
+        new_id=_new_id,
+    )
+    return Completer(
+        Parts(
+            settings=settings,
+            fleet=fleet,
+            services=services,
+            books=books,
+            keys=kept.keys,
+            steps=steps,
+            caller=caller,
+            answers=answers,
+            limits=kept.limits,
+            plans=Plans(caller, answers, outcomes),
+            shadows=shadows,
+            cached=cached,
+            hit_shadow=_hit_shadow(kept),
+            embedder=Embedder(
+                services,
+                steps=steps,
+                caller=_caller(kept, _whole_texts(fleet), embedders),
+                providers=embedders,
+                answers=answers,
+                cached=cached,
+                limits=kept.limits,
+                new_id=_new_id,
+            ),
+            telemetry=kept.telemetry,
+            new_id=_new_id,
+        )
+    )
+
+
+def _caller(kept: Kept, fleet: Fleet, providers: Mapping[str, Provider]) -> Caller:
+    return Caller(
+        providers,
+        fleet.config.retry,
+        kept.telemetry,
+        _new_id,
+        upstreams=kept.upstreams,
+        refit=Refit(kept.services, fleet),
+    )
+
+
+def _whole_texts(fleet: Fleet) -> Fleet:
+    """The same fleet, but a text that is too long is refused: a part of it has another vector."""
+    retry = fleet.config.retry.model_copy(update={"too_long": TooLong.REFUSE})
+    return replace(fleet, config=fleet.config.model_copy(update={"retry": retry}))
+
+
+def _hit_shadow(kept: Kept) -> HitShadow:
+    return HitShadow(
+        kept.services,
+        kept.books,
+        kept.telemetry,
+        draw=random.random,
+        new_id=_new_id,
+        compare=say_the_same,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
