@@ -19,7 +19,10 @@ from chassis.channel import service_config
 from tests.e2e.house import SERVICES, House, bearer, free_port, prompt_of, until
 from tests.postgres import PostgresServer, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+    pytest.mark.timeout(900),
+]
 RATE = int(os.environ.get("SPENDGATE_ROLLING_RATE", "40"))
 SECONDS = float(os.environ.get("SPENDGATE_ROLLING_SECONDS", "0"))
 DISTINCT = 200
