@@ -128,6 +128,8 @@ _NEXT_STEPS: dict[str, tuple[str, int]] = {
     "MODEL_NOT_ALLOWED": ("see what the key may call with: spendgate key list", EXIT_FAILED),
     "OVERLOADED": ("the fleet is busy; try again in a moment", EXIT_FAILED),
     "PROVIDER_FAILED": ("see what the provider said with: spendgate trace last", EXIT_FAILED),
+    "CIRCUIT_OPEN": ("the provider failed too often lately; try again in a moment", EXIT_FAILED),
+    "FLEET_CHANGING": ("the fleet file is being read everywhere; try again", EXIT_FAILED),
     "SERVICE_UNAVAILABLE": ("see which part is down in the window of: spendgate up", EXIT_FAILED),
     "BOOKS_UNAVAILABLE": ("see which part is down in the window of: spendgate up", EXIT_FAILED),
 }  # fmt: skip

@@ -67,6 +67,8 @@ class Upstreams:
     def take_over(self, retry: RetryConfig) -> None:
         """Other rules hold from now on. What was seen is kept as far as it fits them."""
         if retry.breaker != self._retry.breaker:
+            for whom in self._breakers:
+                _states.set(0, _labels(*whom))
             self._breakers.clear()
         self._allowances.clear()
         self._retry = retry

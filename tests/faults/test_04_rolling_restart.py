@@ -15,11 +15,14 @@ import pytest
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as gateway_grpc
 
-from chassis.channel import service_config
+from chassis.channel import RECONNECT, service_config
 from tests.e2e.house import SERVICES, House, bearer, free_port, prompt_of, until
 from tests.postgres import PostgresServer, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+    pytest.mark.timeout(900),
+]
 RATE = int(os.environ.get("SPENDGATE_ROLLING_RATE", "40"))
 SECONDS = float(os.environ.get("SPENDGATE_ROLLING_SECONDS", "0"))
 DISTINCT = 200
@@ -126,7 +129,7 @@ async def test_callers_hear_nothing_of_a_rolling_restart(tmp_path):
         async with Pairs(tmp_path, postgres.new_database()) as house:
             secret = await house.key("acme")
             await house.budget("acme", "company", 10**12)
-            options = [("grpc.service_config", service_config(GATEWAY))]
+            options = [("grpc.service_config", service_config(GATEWAY)), *RECONNECT]
             async with grpc.aio.insecure_channel(house.both("gateway"), options=options) as both:
                 load = Load(gateway_grpc.GatewayServiceStub(both), secret)
                 began = time.monotonic()

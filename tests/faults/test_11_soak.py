@@ -13,7 +13,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb
 
 from tests.e2e.house import bearer, prompt_of, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(3600)]
 STREAMS = int(os.environ.get("SPENDGATE_SOAK_STREAMS", "240"))
 AT_ONCE = 24
 FULL = STREAMS >= 5_000
