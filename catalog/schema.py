@@ -105,6 +105,10 @@ class RatesConfig(Section):
     """Sound read. Default: as text read."""
     audio_output_usd_per_million: UsdPerMillion | None = None
     """Sound written. Default: as text written."""
+    image_input_usd_per_million: UsdPerMillion | None = None
+    """Pictures read. Default: as text read."""
+    image_output_usd_per_million: UsdPerMillion | None = None
+    """Pictures made. Default: as text written."""
 
 
 class LongContextConfig(RatesConfig):
