@@ -1,4 +1,4 @@
-"""Gateways that admit calls under leases: they pause, are killed, and are cut off from the ledgers."""
+"""Gateways that admit calls under leases: they pause, are killed, and are cut off."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -189,6 +189,8 @@ class Books:
 
     def free(self, hold: Hold, amounts: Mapping[BalanceKey, int]) -> None:
         """Takes amounts out of what a lease has set aside; it must have that much."""
+        if not amounts:
+            return
         lines = tuple(
             replace(line, freed_amount=line.freed_amount + amounts.get(line.key, 0))
             for line in hold.lines
