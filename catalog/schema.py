@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.alerts import AlertsConfig
 from catalog.caching import CacheConfig, CacheScope
+from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
@@ -276,5 +277,7 @@ class FleetConfig(Section):
     """How a failing provider is tried again."""
     limits: LimitsConfig = LimitsConfig()
     """How fast callers may call."""
+    ledger: LedgerConfig = LedgerConfig()
+    """How gateways work with the ledger."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""

@@ -26,6 +26,7 @@ from gateway.saga.cached import Cached
 from gateway.saga.counted import counted_as
 from gateway.saga.facts import PromptNames
 from gateway.saga.hold import DowngradeWanted, OwnedHold, held
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
@@ -59,6 +60,7 @@ class Steps:
         shaping: Shaping,
         usage_reports: UsageReports,
         new_id: Callable[[], str],
+        leases: Leases | None = None,
     ) -> None:
         self._services = services
         self._books = books
@@ -71,6 +73,7 @@ class Steps:
         self._shaping = shaping
         self._usage_reports = usage_reports
         self._new_id = new_id
+        self._leases = leases
         token = settings.internal_token
         self._names = PromptNames(token.get_secret_value().encode() if token else b"")
 
@@ -176,7 +179,7 @@ class Steps:
         candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
         item = self.reservation(ask, candidates)
         item.hold_all = bool(planned)
-        return held(ask, self._services, self._books, item)
+        return held(ask, self._services, self._books, item, self._leases)
 
     def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
         """A request was answered and charged: what later ones of its caller are routed by."""
