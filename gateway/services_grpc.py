@@ -117,6 +117,14 @@ class GrpcServices:
         )
         return response
 
+    async def embed_texts(
+        self, texts: Sequence[str], deadline: Deadline
+    ) -> Sequence[Sequence[float]]:
+        """A unit vector a text."""
+        request = cache_pb.EmbedRequest(texts=texts)
+        response = await self._caches.call(self._cache.Embed, request, deadline)
+        return [vector.values for vector in response.vectors]
+
     async def store(self, item: cache_pb.StoreItem, deadline: Deadline) -> None:
         """Keeps an answer."""
         await self._store.call(item, deadline)
