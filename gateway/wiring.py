@@ -37,6 +37,7 @@ from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.hit_shadow import HitShadow, say_the_same
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
@@ -74,6 +75,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     limits = make_limits(settings, fleet)
+    leases = _leases(settings, fleet, services, books)
     door = _door(
         settings=settings,
         outfit=outfit,
@@ -82,6 +84,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         books=books,
         providers=providers,
         limits=limits,
+        leases=leases,
     )
     http = await _open_http(settings, outfit, door)
 
@@ -111,8 +114,30 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("limits", limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
+            *([("leases", leases.close)] if leases is not None else []),
         ],
     )
+
+
+def _leases(
+    settings: GatewaySettings, fleet: Fleet, services: GrpcServices, books: Books
+) -> Leases | None:
+    """Slices of budgets to admit calls from; None when the fleet file wants none."""
+    config = fleet.config.ledger.leases
+    if not config.enabled:
+        return None
+    leases = Leases(
+        services,
+        books,
+        fleet.book,
+        config,
+        # As long as a hold of a call that has all its time.
+        call_seconds=fleet.config.timeouts.request_seconds + settings.hold_seconds_margin,
+        new_id=lambda: str(uuid.uuid4()),
+        now=lambda: datetime.now(UTC),
+    )
+    leases.start()
+    return leases
 
 
 def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
@@ -160,6 +185,7 @@ def _door(
     books: Books,
     providers: Mapping[str, Provider],
     limits: Limits,
+    leases: Leases | None,
 ) -> Completer:
     def now() -> datetime:
         return datetime.now(UTC)
@@ -184,6 +210,7 @@ def _door(
         budget_use=BudgetUse(services),
         shaping=Shaping(fleet, now),
         new_id=new_id,
+        leases=leases,
     )
     shadows = Shadows(
         services,

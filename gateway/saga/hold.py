@@ -168,7 +168,7 @@ async def _reserve(
             raise DowngradeWanted from None
         failure = from_service("ledger", error)
         if leases is not None and isinstance(failure, ServiceUnavailable):
-            leases.ledger_is(True)  # noqa: FBT003
+            leases.ledger_is(True)
         raise failure from None
     if leases is not None:
         leases.reserved(item)

@@ -49,11 +49,15 @@ class Admitted:
     """A call's place in a slice."""
 
     def __init__(
-        self, of: Slice, item: ledger_pb.ReserveItem, need: Need, heard: Callable[[bool], None]
+        self,
+        of: Slice,
+        item: ledger_pb.ReserveItem,
+        need: Need,
+        over: Callable[[Slice, str, Need | None], None],
     ) -> None:
-        """`heard` is told whether the ledger is away."""
+        """`over` is told its slice, its id, and what it took; None while nobody knows."""
         self._of = of
-        self._heard = heard
+        self._over = over
         self.hold = hold_pb2.Hold(
             hold_id=item.hold_id,
             held_nanos=need.nanos,
@@ -71,12 +75,12 @@ class Admitted:
 
     def settled(self, settlement: ledger_pb.Settlement | None) -> None:
         """The call was charged; None: the outbox has the charge and the ledger not yet."""
-        self._heard(settlement is None)
-        self._of.over(self.hold.hold_id, None if settlement is None else used_of(settlement))
+        used = None if settlement is None else used_of(settlement)
+        self._over(self._of, self.hold.hold_id, used)
 
     def released(self) -> None:
         """The call took nothing."""
-        self._of.over(self.hold.hold_id, NOTHING)
+        self._over(self._of, self.hold.hold_id, NOTHING)
 
 
 @dataclass(slots=True)
@@ -95,7 +99,7 @@ class _Caller:
 
 
 class Leases:
-    """The slices that this gateway holds. Make it inside the running loop; `run` tends them."""
+    """The slices that this gateway holds. Start it inside the running loop."""
 
     def __init__(
         self,
@@ -124,6 +128,7 @@ class Leases:
         self._ending: list[Slice] = []
         self._away = False
         self._draining = False
+        self._tending: asyncio.Task[None] | None = None
 
     def admit(self, item: ledger_pb.ReserveItem) -> Admitted | None:
         """The call's place in its caller's slice; None when it must reserve."""
@@ -141,7 +146,7 @@ class Leases:
         _admissions.add(1, {"spendgate.admission.by": "lease"})
         if self._runs_out(of, now):
             self._ask(caller, need)
-        return Admitted(of, item, need, self.ledger_is)
+        return Admitted(of, item, need, self._call_over)
 
     def reserved(self, item: ledger_pb.ReserveItem) -> None:
         """A call was let in by a reservation: its caller may be worth a slice."""
@@ -162,12 +167,15 @@ class Leases:
             }
             self._ask(caller, need_of(self._book, item, versions, self._now()))
 
-    def ledger_is(self, away: bool) -> None:  # noqa: FBT001  # a callback
+    def ledger_is(self, away: bool) -> None:  # a callback
         """Whether the ledger did not answer."""
         self._away = away
 
-    async def run(self) -> None:
-        """Gives back what is over, for ever."""
+    def start(self) -> None:
+        """Gives back from now on what is over, until it is closed."""
+        self._tending = asyncio.create_task(self._tend())
+
+    async def _tend(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.tick()
@@ -181,9 +189,11 @@ class Leases:
                 caller.slice = None
         self._ending = [each for each in self._ending if not self._resolved(each)]
 
-    async def drain(self) -> None:
-        """Lets nobody in any more and gives back all that no call under way needs."""
+    async def close(self) -> None:
+        """Lets nobody in any more and gives back all that no charge on its way needs."""
         self._draining = True
+        if self._tending is not None:
+            self._tending.cancel()
         for caller in self._callers.values():
             if caller.slice is not None:
                 self._end(caller.slice)
@@ -191,6 +201,15 @@ class Leases:
         await self._books.drain()
         self.tick()
         await self._books.drain()
+
+    def _call_over(self, of: Slice, hold_id: str, used: Need | None) -> None:
+        if used is None:
+            self.ledger_is(True)
+        elif used != NOTHING:
+            self.ledger_is(False)
+        of.over(hold_id, used)
+        if of in self._ending and self._resolved(of):
+            self._ending.remove(of)
 
     def _shut(self, of: Slice) -> bool:
         refused = self._config.hard_when_away is WhenAway.REFUSE

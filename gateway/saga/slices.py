@@ -33,7 +33,7 @@ class Need(NamedTuple):
 NOTHING = Need(0, 0, 0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slice:
     """An epoch that was granted. `until` and `ends` are on the monotonic clock: until when calls
     may be admitted, and when what they take must be told."""
@@ -46,7 +46,6 @@ class Slice:
     under_way: dict[str, Need] = field(default_factory=dict)
     # Calls whose charge the ledger has not confirmed: it may still come to draw on the slice.
     untold: bool = False
-    returned: bool = False
 
     @property
     def versions(self) -> Mapping[tuple[str, str], str]:
@@ -82,7 +81,10 @@ class Slice:
 
 
 def need_of(
-    book: PriceBook, item: ledger_pb.ReserveItem, versions: Mapping[tuple[str, str], str], at: datetime
+    book: PriceBook,
+    item: ledger_pb.ReserveItem,
+    versions: Mapping[tuple[str, str], str],
+    at: datetime,
 ) -> Need | None:
     """The most that a call can take. None: one of its models is not covered, or is priced by
     another list than the ledger's."""

@@ -23,6 +23,7 @@ from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.hit_shadow import HitShadow, say_the_same
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.sessions import Sessions
@@ -87,6 +88,20 @@ class House:
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.clock = 0.0
         self.day = datetime(2026, 11, 1, tzinfo=UTC)
+        leases = None
+        if fleet.config.ledger.leases.enabled:
+            self.services.price_version = lambda model: fleet.book.price(model, now()).version
+            leases = Leases(
+                self.services,
+                self.books,
+                fleet.book,
+                fleet.config.ledger.leases,
+                call_seconds=120,
+                new_id=new_id,
+                now=now,
+                clock=lambda: self.clock,
+            )
+        self.leases = leases
         steps = Steps(
             self.services,
             self.books,
@@ -99,6 +114,7 @@ class House:
             budget_use=BudgetUse(self.services, lambda: self.clock),
             shaping=Shaping(fleet, lambda: self.day),
             new_id=new_id,
+            leases=leases,
         )
         purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
         kit = {"caller": caller, "answers": answers, "outcomes": outcomes, "purse": purse}
