@@ -106,6 +106,7 @@ class Steps:
             raise
         await self._names.name(ask)
         ask.finding = await finding
+        self._names.name_near(ask)
         note_finding(ask)
         note_shaping(ask)
 
