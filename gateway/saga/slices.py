@@ -112,7 +112,8 @@ def used_of(settlement: ledger_pb.Settlement) -> Need:
 
 def counted(usage: chat_pb2.TokenUsage) -> int:
     """Tokens as budgets count them: all but those the provider's cache served."""
-    return sum(getattr(usage, bucket) for bucket in BUCKETS) - usage.cached_input_tokens
+    whole = sum(int(getattr(usage, bucket)) for bucket in BUCKETS)
+    return whole - int(usage.cached_input_tokens)
 
 
 def models_of(item: ledger_pb.ReserveItem) -> Sequence[tuple[str, str]]:
