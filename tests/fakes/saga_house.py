@@ -88,20 +88,7 @@ class House:
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.clock = 0.0
         self.day = datetime(2026, 11, 1, tzinfo=UTC)
-        leases = None
-        if fleet.config.ledger.leases.enabled:
-            self.services.price_version = lambda model: fleet.book.price(model, now()).version
-            leases = Leases(
-                self.services,
-                self.books,
-                fleet.book,
-                fleet.config.ledger.leases,
-                call_seconds=120,
-                new_id=new_id,
-                now=now,
-                clock=lambda: self.clock,
-            )
-        self.leases = leases
+        self.leases = self._leases(fleet, new_id, now)
         steps = Steps(
             self.services,
             self.books,
@@ -114,7 +101,7 @@ class House:
             budget_use=BudgetUse(self.services, lambda: self.clock),
             shaping=Shaping(fleet, lambda: self.day),
             new_id=new_id,
-            leases=leases,
+            leases=self.leases,
         )
         purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
         kit = {"caller": caller, "answers": answers, "outcomes": outcomes, "purse": purse}
@@ -139,6 +126,22 @@ class House:
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _leases(self, fleet, new_id, now):
+        config = fleet.config.ledger.leases
+        if not config.enabled:
+            return None
+        self.services.price_version = lambda model: fleet.book.price(model, now()).version
+        return Leases(
+            self.services,
+            self.books,
+            fleet.book,
+            config,
+            call_seconds=120,
+            new_id=new_id,
+            now=now,
+            clock=lambda: self.clock,
         )
 
     def _hit_shadow(self, telemetry, new_id):
