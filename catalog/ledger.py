@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catalog.shapes import Section
+from catalog.shapes import Seconds, Section
 
 
 class WhenAway(StrEnum):
@@ -21,7 +21,7 @@ class LeasesConfig(Section):
 
     enabled: bool = False
     """Default: every call reserves."""
-    seconds: Annotated[float, Field(ge=5, le=3600)] = 60.0
+    seconds: Annotated[Seconds, Field(ge=5, le=3600)] = 60
     """How long a slice may be admitted from. So long a new or lowered limit may go unnoticed."""
     calls: Annotated[int, Field(ge=2, le=10_000)] = 64
     """How many calls at their worst a slice is asked to hold; a budget gives a quarter of what is
