@@ -45,6 +45,7 @@ class OwnedHold:
         self._traceparent = ask.traceparent
         self._tenant = ask.attribution.tenant
         self._admitted = admitted
+        self._told = admitted.settled if admitted is not None else None
         self._resolved = False
 
     async def confirm(self) -> ledger_pb.Settlement | None:
@@ -53,9 +54,7 @@ class OwnedHold:
         Goes on to its end when the caller is cancelled. Raises: OutboxFull.
         """
         self._resolved = True
-        if self._admitted is None:
-            return await self._books.settle(self._settle_item())
-        return await asyncio.shield(self._books.spawn(self._settle()))
+        return await self._books.settle(self._settle_item(), self._told)
 
     def leave(self) -> None:
         """The way out of the block: resolves what is not resolved yet, without waiting."""
@@ -66,15 +65,6 @@ class OwnedHold:
             self._books.spawn(self._settle_unfinished())
         else:
             self._release()
-
-    async def _settle(self) -> ledger_pb.Settlement | None:
-        settlement = None
-        try:
-            settlement = await self._books.settle(self._settle_item())
-        finally:
-            if self._admitted is not None:
-                self._admitted.settled(settlement)
-        return settlement
 
     def _release(self) -> None:
         if self._admitted is not None:
@@ -89,7 +79,7 @@ class OwnedHold:
             if attempt is not None:
                 self.attempts.append(attempt)
         if self.attempts:
-            await self._settle()
+            await self._books.settle(self._settle_item(), self._told)
         else:
             self._release()
 

@@ -30,6 +30,7 @@ from services.ledger.rules.refusals import (
 from services.ledger.rules.scopes import Called
 from services.ledger.rules.values import (
     MICROS_PER_SECOND,
+    NANOS_MAX,
     Attribution,
     BalanceKey,
     BudgetUnit,
@@ -214,8 +215,9 @@ def _answer(books: Books, command: AcquireLease, hold: Hold) -> LeaseAnswer:
         lease=command.lease,
         granted=Amounts(
             hold.held_nanos,
-            min([*tokens, command.wanted.tokens]),
-            min([*requests, command.wanted.requests]),
+            # Without a budget of theirs there is nothing that they could use up.
+            min(tokens, default=NANOS_MAX),
+            min(requests, default=NANOS_MAX),
         ),
         admit_us=hold.expire_us - hold.create_us - command.call_us,
         expire_us=hold.expire_us,

@@ -67,11 +67,9 @@ class Gateway:
         else:
             charge.draw.CopyFrom(admitted.draw)
             self.leased += 1
-        settlement = await self.books.settle(charge)
+        settlement = await self.books.settle(charge, admitted.settled if admitted else None)
         assert settlement is not None
         assert not settlement.entries[0].late
-        if admitted is not None:
-            admitted.settled(settlement)
 
     async def close(self) -> None:
         await self.leases.close()

@@ -171,6 +171,22 @@ async def test_while_the_ledger_is_away(hard, more, refused):
     assert not (await house.complete(cache_mode=OFF)).summary.booking_pending
 
 
+async def test_bookings_that_follow_their_answers_are_heard_of():
+    """What they did not use may be admitted again, and nobody thinks that the ledger is away."""
+    house = House(LEASES % "")
+    house.services.hard_lease = True
+    house.books._answer_first = True
+    for _ in range(30):
+        assert (await house.complete(cache_mode=OFF)).summary.booking_pending
+        await house.books.drain()
+    assert asked(house, "reserve") == 2
+    await house.leases.close()
+    back = {r.lease.epoch: r.keep for r in house.services.asked["return_lease"]}
+    assert all(keep == lease_pb2.LeaseAmounts() for keep in back.values())
+    # Each of eight calls: none has waited for what another did not use.
+    assert len(back) == asked(house, "acquire_lease") <= 30 // 6 + 1
+
+
 async def test_what_the_outbox_still_has_is_not_given_back(leasing):
     """A charge on its way draws on its slice: that lapses by itself."""
     leasing.services.fail["settle"] = AWAY
