@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
@@ -94,12 +95,6 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     )
     http = await _open_http(settings, outfit, door)
 
-    async def stop_relay() -> None:
-        for task in (relay, watcher):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
     similarity = EmbeddingSimilarity(services, LexicalSimilarity())
     servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
@@ -118,11 +113,18 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("services", services.close),
             ("session", session.close),
             ("limits", limits.close),
-            ("relay", stop_relay),
+            ("relay", partial(_stop, relay, watcher)),
             ("bookings", books.drain),
             *([("leases", leases.close)] if leases is not None else []),
         ],
     )
+
+
+async def _stop(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _leases(
