@@ -140,4 +140,6 @@ def _own_rates(rates: RatesConfig) -> Rates:
         output_picos=picos(written),
         audio_input_picos=picos(rates.audio_input_usd_per_million, read),
         audio_output_picos=picos(rates.audio_output_usd_per_million, written),
+        image_input_picos=picos(rates.image_input_usd_per_million, read),
+        image_output_picos=picos(rates.image_output_usd_per_million, written),
     )

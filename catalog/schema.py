@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from catalog.alerts import AlertsConfig
 from catalog.automatic import is_automatic, policy_word
 from catalog.caching import CacheConfig, CacheScope
+from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.resilience import DeploymentConfig, RetryConfig
@@ -109,6 +110,10 @@ class RatesConfig(Section):
     """Sound read. Default: as text read."""
     audio_output_usd_per_million: UsdPerMillion | None = None
     """Sound written. Default: as text written."""
+    image_input_usd_per_million: UsdPerMillion | None = None
+    """Pictures read. Default: as text read."""
+    image_output_usd_per_million: UsdPerMillion | None = None
+    """Pictures made. Default: as text written."""
 
 
 class LongContextConfig(RatesConfig):
@@ -359,5 +364,7 @@ class FleetConfig(Section):
     """How a failing provider is tried again."""
     limits: LimitsConfig = LimitsConfig()
     """How fast callers may call."""
+    ledger: LedgerConfig = LedgerConfig()
+    """How gateways work with the ledger."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""

@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.trace import INVALID_SPAN, Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.cache.v1 import cache_service_pb2_grpc as cache_grpc
-from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2, lease_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 from spendgate.router.v1 import router_service_pb2 as router_pb
@@ -164,6 +164,22 @@ class GrpcServices:
     async def release(self, item: ledger_pb.ReleaseItem, deadline: Deadline) -> hold_pb2.Hold:
         """A hold given back."""
         hold: hold_pb2.Hold = await self._release.call(item, deadline)
+        return hold
+
+    async def acquire_lease(
+        self, request: ledger_pb.AcquireLeaseRequest, deadline: Deadline
+    ) -> lease_pb2.Lease:
+        """A slice of budgets set aside."""
+        response = await self._books.call(self._ledger.AcquireLease, request, deadline)
+        lease: lease_pb2.Lease = response.lease
+        return lease
+
+    async def return_lease(
+        self, request: ledger_pb.ReturnLeaseRequest, deadline: Deadline
+    ) -> hold_pb2.Hold:
+        """A slice given back."""
+        response = await self._books.call(self._ledger.ReturnLease, request, deadline)
+        hold: hold_pb2.Hold = response.hold
         return hold
 
     async def record(self, item: ledger_pb.RecordItem, deadline: Deadline) -> entry_pb2.Entry:

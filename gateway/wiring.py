@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -83,12 +84,6 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
     http = await _open_http(settings, outfit, door)
 
-    async def stop_relay() -> None:
-        for task in (relay, watcher, reader):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
     similarity = EmbeddingSimilarity(services, LexicalSimilarity())
     servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
@@ -108,8 +103,9 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("services", services.close),
             ("session", session.close),
             ("limits", kept.limits.close),
-            ("relay", stop_relay),
+            ("relay", partial(_stop, relay, watcher, reader)),
             ("bookings", books.drain),
+            *([("leases", kept.leases.close)] if kept.leases is not None else []),
         ],
     )
 
@@ -154,6 +150,13 @@ def _files(settings: GatewaySettings, fleet: Fleet) -> list[Path]:
     """What to look at for changes."""
     own = [settings.config] if settings.config is not None else []
     return [*own, *secret_files(fleet, os.environ)]
+
+
+async def _stop(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:

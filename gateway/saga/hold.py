@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
+from chassis import names
 from chassis.errors import RemoteError
-from gateway.errors import from_service
+from gateway.errors import ServiceUnavailable, from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
+from gateway.saga.leases import Admitted, Leases
 
 # Counts what a call under way has used so far; None when it brought nothing.
 Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
@@ -27,7 +29,10 @@ class DowngradeWanted(Exception):
 class OwnedHold:
     """A hold under way and the attempts made under it."""
 
-    def __init__(self, hold: hold_pb2.Hold, books: Books, ask: Ask) -> None:
+    def __init__(
+        self, hold: hold_pb2.Hold, books: Books, ask: Ask, admitted: Admitted | None = None
+    ) -> None:
+        """`admitted`: the ledger does not know of it; it was taken out of a lease."""
         self.hold = hold
         self.attempts: list[entry_pb2.Attempt] = []
         # By attempt number, the calls under way whose use is not known yet.
@@ -41,6 +46,8 @@ class OwnedHold:
         self._books = books
         self._traceparent = ask.traceparent
         self._tenant = ask.attribution.tenant
+        self._admitted = admitted
+        self._told = admitted.settled if admitted is not None else None
         self._resolved = False
 
     async def confirm(self) -> ledger_pb.Settlement | None:
@@ -49,7 +56,7 @@ class OwnedHold:
         Goes on to its end when the caller is cancelled. Raises: OutboxFull.
         """
         self._resolved = True
-        return await self._books.settle(self._settle_item())
+        return await self._books.settle(self._settle_item(), self._told)
 
     def leave(self) -> None:
         """The way out of the block: resolves what is not resolved yet, without waiting."""
@@ -59,6 +66,13 @@ class OwnedHold:
         if self.under_way or any(attempt.usage.ByteSize() for attempt in self.attempts):
             self._books.spawn(self._settle_unfinished())
         else:
+            self._release()
+
+    def _release(self) -> None:
+        if self._admitted is not None:
+            self._admitted.released()
+        # Of what was taken out of a lease the ledger need not hear, but for the rows.
+        if self._admitted is None or self.attempts:
             self._books.release_soon(self._release_item())
 
     async def _settle_unfinished(self) -> None:
@@ -67,9 +81,9 @@ class OwnedHold:
             if attempt is not None:
                 self.attempts.append(attempt)
         if self.attempts:
-            await self._books.settle(self._settle_item())
+            await self._books.settle(self._settle_item(), self._told)
         else:
-            self._books.release_soon(self._release_item())
+            self._release()
 
     def _settle_item(self) -> ledger_pb.SettleItem:
         return ledger_pb.SettleItem(
@@ -77,6 +91,7 @@ class OwnedHold:
             hold_id=self.hold.hold_id,
             attempts=self._in_order(),
             tenant=self._tenant,
+            draw=self._admitted.draw if self._admitted else None,
         )
 
     def _in_order(self) -> list[entry_pb2.Attempt]:
@@ -92,17 +107,42 @@ class OwnedHold:
             hold_id=self.hold.hold_id,
             attempts=self._in_order(),
             tenant=self._tenant,
+            draw=self._admitted.draw if self._admitted else None,
         )
 
 
 @asynccontextmanager
 async def held(
-    ask: Ask, services: Services, books: Books, item: ledger_pb.ReserveItem
+    ask: Ask,
+    services: Services,
+    books: Books,
+    item: ledger_pb.ReserveItem,
+    leases: Leases | None = None,
 ) -> AsyncIterator[OwnedHold]:
-    """Takes the hold that `item` describes and resolves it at the end of the block.
+    """Takes the hold that `item` describes, out of one of `leases` where that can be, and resolves
+    it at the end of the block.
 
     Raises: DowngradeWanted; what from_service("ledger", ...) makes of any other refusal.
     """
+    admitted = leases.admit(item) if leases is not None else None
+    if admitted is not None:
+        ask.span.set_attribute(names.LEASED, True)
+        owned = OwnedHold(admitted.hold, books, ask, admitted)
+    else:
+        owned = OwnedHold(await _reserve(ask, services, books, item, leases), books, ask)
+    try:
+        yield owned
+    finally:
+        owned.leave()
+
+
+async def _reserve(
+    ask: Ask,
+    services: Services,
+    books: Books,
+    item: ledger_pb.ReserveItem,
+    leases: Leases | None,
+) -> hold_pb2.Hold:
     try:
         hold = await services.reserve(item, ask.deadline)
     except asyncio.CancelledError:
@@ -114,12 +154,13 @@ async def held(
             books.release_soon(ledger_pb.ReleaseItem(hold_id=item.hold_id))
         if _wants_downgrade(error) and not ask.downgraded:
             raise DowngradeWanted from None
-        raise from_service("ledger", error) from None
-    owned = OwnedHold(hold, books, ask)
-    try:
-        yield owned
-    finally:
-        owned.leave()
+        failure = from_service("ledger", error)
+        if leases is not None and isinstance(failure, ServiceUnavailable):
+            leases.ledger_is(True)
+        raise failure from None
+    if leases is not None:
+        leases.reserved(item)
+    return hold
 
 
 def _wants_downgrade(error: Exception) -> bool:

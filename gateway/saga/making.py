@@ -22,6 +22,7 @@ from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.embedding import Embedder
 from gateway.saga.hit_shadow import HitShadow, say_the_same
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.refit import Refit
@@ -48,6 +49,8 @@ class Kept:
     budget_use: BudgetUse
     purse: Purse
     upstreams: Upstreams
+    # None when the first fleet file wants none.
+    leases: Leases | None
 
     def take_over(self, fleet: Fleet) -> None:
         """The rules of `fleet` hold from now on, for what was counted before too."""
@@ -55,6 +58,8 @@ class Kept:
         self.limits.take_over(config.limits)
         self.purse.take_over(config.routing.learning.shadow_usd_per_day_max)
         self.upstreams.take_over(config.retry)
+        if self.leases is not None:
+            self.leases.take_over(fleet.book)
 
 
 def make_kept(
@@ -82,7 +87,29 @@ def make_kept(
         budget_use=BudgetUse(services),
         purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, _now),
         upstreams=Upstreams(fleet.config.retry, time.monotonic),
+        leases=_leases(settings, fleet, services, books),
     )
+
+
+def _leases(
+    settings: GatewaySettings, fleet: Fleet, services: Services, books: Books
+) -> Leases | None:
+    """Slices of budgets to admit calls from; None when the fleet file wants none."""
+    config = fleet.config.ledger.leases
+    if not config.enabled:
+        return None
+    leases = Leases(
+        services,
+        books,
+        fleet.book,
+        config,
+        # As long as a hold of a call that has all its time.
+        call_seconds=fleet.config.timeouts.request_seconds + settings.hold_seconds_margin,
+        new_id=_new_id,
+        now=_now,
+    )
+    leases.start()
+    return leases
 
 
 def make_door(
@@ -113,6 +140,7 @@ def make_door(
         shaping=Shaping(fleet, _now),
         upstreams=kept.upstreams,
         new_id=_new_id,
+        leases=kept.leases,
     )
     shadows = Shadows(
         services,

@@ -30,6 +30,7 @@ from gateway.saga.cached import Cached
 from gateway.saga.counted import counted_as
 from gateway.saga.facts import PromptNames
 from gateway.saga.hold import DowngradeWanted, OwnedHold, held
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
@@ -65,6 +66,7 @@ class Steps:
         usage_reports: UsageReports,
         upstreams: Upstreams,
         new_id: Callable[[], str],
+        leases: Leases | None = None,
     ) -> None:
         self._services = services
         self._books = books
@@ -78,6 +80,7 @@ class Steps:
         self._usage_reports = usage_reports
         self._upstreams = upstreams
         self._new_id = new_id
+        self._leases = leases
         token = settings.internal_token
         self._names = PromptNames(token.get_secret_value().encode() if token else b"")
 
@@ -110,6 +113,7 @@ class Steps:
             raise
         await self._names.name(ask)
         ask.finding = await finding
+        self._names.name_near(ask)
         note_finding(ask)
         note_shaping(ask)
 
@@ -232,7 +236,7 @@ class Steps:
             candidates = [max(candidates, key=lambda each: each.worst_case_nanos)] * 2
         item = self.reservation(ask, candidates)
         item.hold_all = bool(planned) or ask.hedged
-        return held(ask, self._services, self._books, item)
+        return held(ask, self._services, self._books, item, self._leases)
 
     def _may_hedge(self, ask: Ask) -> bool:
         """Whether a second call beside a slow one may be made, as far as is known before."""

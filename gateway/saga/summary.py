@@ -196,6 +196,7 @@ def input_tokens(usage: chat_pb2.TokenUsage) -> int:
         + usage.cache_write_tokens
         + usage.cache_write_1h_tokens
         + usage.audio_input_tokens
+        + usage.image_input_tokens
     )
 
 

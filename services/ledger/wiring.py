@@ -15,6 +15,7 @@ from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 from catalog.fleet import Fleet, load_fleet
 from chassis.live import Live
 from chassis.server import Outfit, Room
+from services.ledger.alerts.budget_events import BudgetEvents, follow_budget_events
 from services.ledger.alerts.deliver import Deliverer, deliver_for_ever, targets
 from services.ledger.alerts.store import AlertStore
 from services.ledger.alerts.watch import Watch, watch_for_ever
@@ -188,6 +189,7 @@ def _reading(
         for work in (
             follow_for_ever(follower, seconds=often),
             watch_for_ever(watch, seconds=settings.watch_seconds),
+            follow_budget_events(BudgetEvents(database, watch, clock), seconds=often),
             *(deliver_for_ever(deliverer, post, seconds=often) for post in posts),
         )
     ]

@@ -25,6 +25,7 @@ from gateway.saga.calling import Caller
 from gateway.saga.complete import Completer, Parts
 from gateway.saga.embedding import Embedder
 from gateway.saga.hit_shadow import HitShadow, say_the_same
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import Plans
 from gateway.saga.refit import Refit
@@ -105,6 +106,7 @@ class House:
         self.upstreams = Upstreams(fleet.config.retry, lambda: self.clock)
         caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
+        self.leases = self._leases(fleet, new_id, now)
         steps = Steps(
             self.services,
             self.books,
@@ -118,6 +120,7 @@ class House:
             shaping=Shaping(fleet, lambda: self.day),
             upstreams=self.upstreams,
             new_id=new_id,
+            leases=self.leases,
         )
         purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
         kit = {"caller": caller, "answers": answers, "outcomes": outcomes, "purse": purse}
@@ -166,6 +169,22 @@ class House:
             new_id,
             upstreams=self.upstreams,
             refit=Refit(self.services, fleet),
+        )
+
+    def _leases(self, fleet, new_id, now):
+        config = fleet.config.ledger.leases
+        if not config.enabled:
+            return None
+        self.services.price_version = lambda model: fleet.book.price(model, now()).version
+        return Leases(
+            self.services,
+            self.books,
+            fleet.book,
+            config,
+            call_seconds=120,
+            new_id=new_id,
+            now=now,
+            clock=lambda: self.clock,
         )
 
     def _hit_shadow(self, telemetry, new_id):

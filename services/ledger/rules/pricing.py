@@ -114,7 +114,12 @@ def worst_case(prices: Prices, model: str, tokens: Tokens, at_us: int) -> int:
 def told_wrong(attempt: Attempt) -> str | None:
     """The field of a total that the buckets do not add up to, if there is one."""
     usage = attempt.usage
-    written = usage.output_tokens + usage.reasoning_tokens + usage.audio_output_tokens
+    written = (
+        usage.output_tokens
+        + usage.reasoning_tokens
+        + usage.audio_output_tokens
+        + usage.image_output_tokens
+    )
     if attempt.told_input_tokens and attempt.told_input_tokens != sum(usage) - written:
         return "told_input_tokens"
     if attempt.told_output_tokens and attempt.told_output_tokens != written:

@@ -9,7 +9,7 @@ from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
 from services.ledger.rules.values import Counterfactual, SavingCause, Tokens
 from tests.unit.ledger.making import NOW, PRICES, attempt, step
 
-TOKENS = st.builds(Tokens, *[st.integers(0, 10**6)] * 8)
+TOKENS = st.builds(Tokens, *[st.integers(0, 10**6)] * len(Tokens._fields))
 STEPS = st.builds(
     Counterfactual, st.sampled_from(SavingCause), st.sampled_from(["cheap", "strong"]), TOKENS
 )
