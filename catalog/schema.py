@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from catalog.admission import AdmissionConfig
 from catalog.alerts import AlertsConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
@@ -272,5 +273,7 @@ class FleetConfig(Section):
     """How a failing provider is tried again."""
     limits: LimitsConfig = LimitsConfig()
     """How fast callers may call."""
+    admission: AdmissionConfig = AdmissionConfig()
+    """How tenants share a gateway that is busy."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""

@@ -34,11 +34,12 @@ class KeyInvalid(Exception):
 
 
 class Overloaded(Exception):
-    """As many requests are under way as there may be."""
+    """There is as much to do as can be done in time; nothing of the request was."""
 
-    def __init__(self, requests_max: int) -> None:
-        super().__init__(f"{requests_max} requests under way")
+    def __init__(self, requests_max: int, retry_seconds: float = OVERLOADED_RETRY_SECONDS) -> None:
+        super().__init__(f"at most {requests_max} requests under way")
         self.requests_max = requests_max
+        self.retry_seconds = retry_seconds
 
 
 class ModelUnpriced(Exception):
@@ -118,9 +119,9 @@ def _overloaded(error: Overloaded) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
-        f"{error.requests_max} requests are under way, try again shortly",
+        "the gateway has all the work it can do in time; nothing was begun, try again shortly",
         {"requestsMax": str(error.requests_max)},
-        retry_after_seconds=OVERLOADED_RETRY_SECONDS,
+        retry_after_seconds=error.retry_seconds,
     )
 
 

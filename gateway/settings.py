@@ -36,7 +36,22 @@ class GatewaySettings(ServiceSettings):
     """Folder of what must still be booked. One gateway process a folder."""
 
     requests_max: Annotated[int, Field(ge=1)] = 1024
-    """Requests under way at once; more are refused with a hint when to come back."""
+    """Requests under way at once, those that wait for a provider too; more are refused with a
+    hint when to come back. One tenant gets nine tenths of them at most."""
+
+    work_seconds_target: Annotated[float, Field(gt=0, le=60)] = 0.25
+    """What the fleet's own work on a request may take before fewer are worked on at once. What a
+    provider takes does not count. Work that takes longer on an idle fleet may take twice that."""
+
+    work_least: Annotated[int, Field(ge=1)] = 8
+    """Requests that may be worked on at once however long it takes."""
+
+    waiting_requests_max: Annotated[int, Field(ge=0)] = 128
+    """Requests that wait for their turn; of more, the newest of the tenant with the most waiting
+    is refused."""
+
+    waiting_seconds_max: Annotated[float, Field(gt=0, le=60)] = 0.5
+    """Longest wait for a turn; then a request is refused, with nothing done for it."""
 
     prompt_bytes_max: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     """Largest prompt, in bytes on the wire."""

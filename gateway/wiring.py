@@ -27,6 +27,7 @@ from gateway.limits.redis import RedisLimiter
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
+from gateway.overload.making import make_admission
 from gateway.providers.http import open_session
 from gateway.providers.making import make_providers
 from gateway.providers.port import Provider
@@ -211,6 +212,7 @@ def _door(
             caller=caller,
             answers=answers,
             limits=limits,
+            admission=make_admission(settings, fleet.config.admission),
             plans=Plans(caller, answers, outcomes),
             shadows=shadows,
             cached=cached,

@@ -20,6 +20,7 @@ from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
 from gateway.limits.rules import NO_RATES, Rates
+from gateway.overload.admission import NO_PLACE, Place
 from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
@@ -67,6 +68,8 @@ class Ask:
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0
+    # Its place among what the fleet works on.
+    place: Place = NO_PLACE
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -103,6 +106,7 @@ def open_ask(
     cache: CacheConfig,
     prompts: PromptsConfig,
     new_id: Callable[[], str],
+    place: Place = NO_PLACE,
 ) -> Ask:
     """Takes a checked request in and opens its root span; the caller ends it.
 
@@ -150,6 +154,7 @@ def open_ask(
         streams=streams,
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
+        place=place,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
     )
 

@@ -1,8 +1,8 @@
 """The saga: one request from the door to the books (ARCHITECTURE.md follows it step by step)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from opentelemetry.trace import INVALID_SPAN
@@ -19,19 +19,21 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
 from gateway.door import Identity
-from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
+from gateway.errors import ModelNotAllowed, ProviderFailed, ServiceUnavailable
 from gateway.limits.limits import Limits
+from gateway.overload.admission import NO_PLACE, Admission, Place
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
 from gateway.providers.port import ProviderAnswer, ProviderEnd
 from gateway.saga import tally
-from gateway.saga.answers import Answer, Answers
+from gateway.saga.answers import Answer, Answers, Booked
 from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
 from gateway.saga.hit_shadow import HitShadow
-from gateway.saga.plan import Plans
+from gateway.saga.hold import OwnedHold
+from gateway.saga.plan import Early, Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
@@ -56,6 +58,7 @@ class Parts:
     cached: Cached
     hit_shadow: HitShadow
     limits: Limits
+    admission: Admission
     plans: Plans
     shadows: Shadows
     telemetry: Telemetry
@@ -67,7 +70,6 @@ class Completer:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._under_way = 0
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._summaries = Summaries(parts.services, self._on_behalf)
 
@@ -87,7 +89,7 @@ class Completer:
         deadline: Deadline,
     ) -> pb.CompleteResponse:
         """Answers a prompt."""
-        with self._admitted(request, identity, traceparent, deadline) as ask:
+        async with self._admitted(request, identity, traceparent, deadline) as ask:
             async with self._parts.limits.at_door(ask):
                 answer = await self._answer(ask)
             _tell(ask, answer.outcome)
@@ -103,10 +105,13 @@ class Completer:
         deadline: Deadline,
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece, the summary last."""
-        with self._admitted(request, identity, traceparent, deadline) as ask:
-            async with self._parts.limits.at_door(ask), aclosing(self._stream(ask)) as events:
-                async for event in events:
-                    yield event
+        async with (
+            self._admitted(request, identity, traceparent, deadline) as ask,
+            self._parts.limits.at_door(ask),
+            aclosing(self._stream(ask)) as events,
+        ):
+            async for event in events:
+                yield event
 
     async def _stream(self, ask: Ask) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         await self._parts.steps.prepare_and_look_up(ask)
@@ -117,6 +122,7 @@ class Completer:
                     yield event
             return
         self._parts.hit_shadow.consider(ask, hit, self._from_provider)
+        ask.place.measured()
         _tell(ask, hit.outcome)
         for delta in hit.deltas():
             yield pb.StreamCompleteResponse(delta=delta)
@@ -133,11 +139,15 @@ class Completer:
         hit = await self._parts.answers.from_cache(ask)
         if hit is not None:
             self._parts.hit_shadow.consider(ask, hit, self._from_provider)
+            ask.place.measured()
             return hit
         if not ask.finding.key or ask.cache_mode == pb.CACHE_MODE_REFRESH:
             return await self._from_provider(ask)
         answer, led = await self._flights.join(
-            place_of(ask, ask.finding), lambda: self._lead(ask), ask.deadline
+            place_of(ask, ask.finding),
+            lambda: self._lead(ask),
+            ask.deadline,
+            waits=ask.place.lent,
         )
         return answer if led else await self._parts.answers.shared(ask, answer)
 
@@ -151,11 +161,15 @@ class Completer:
         """Answers a request that another one needs, in its name and within its time."""
         who = ask.attribution
         identity = Identity(who.tenant, who.key_id, who.project, who.user, who.feature)
+        self._check(request, identity)
         try:
-            with self._admitted(request, identity, ask.traceparent, ask.deadline) as inner:
-                answer = await self._answer(inner)
-                _tell(inner, answer.outcome)
-                return answer
+            with ask.place.lent():
+                async with self._opened(
+                    request, identity, ask.traceparent, ask.deadline, NO_PLACE
+                ) as inner:
+                    answer = await self._answer(inner)
+                    _tell(inner, answer.outcome)
+                    return answer
         finally:
             trace_current_call(ask.span)
 
@@ -163,24 +177,25 @@ class Completer:
         await self._summaries.write(ask)
         await self._parts.steps.route(ask)
         parts = self._parts
-        async with (
-            parts.limits.at_model(ask),
-            parts.steps.hold(ask) as hold,
-            parts.plans.early(ask, hold) as early,
-        ):
-            taken = early.taken
-            if taken is None:
-                try:
-                    attempt, given = await parts.caller.complete(ask, hold)
-                except ProviderFailed:
-                    if early.standby is None:
-                        raise
-                    taken = early.standby
-                else:
-                    taken = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, taken, early.booked)
+        async with parts.limits.at_model(ask), parts.steps.hold(ask) as hold:
+            ask.place.measured()
+            with ask.place.lent():
+                async with parts.plans.early(ask, hold) as early:
+                    taken = early.taken or await self._called(ask, hold, early)
+                    with ask.place.worked():
+                        answer = await parts.answers.conclude(ask, hold, taken, early.booked)
             self._learn(ask, answer)
             return answer
+
+    async def _called(self, ask: Ask, hold: OwnedHold, early: Early) -> Booked:
+        """What the decision's chain brings, or else what a plan has in hand."""
+        try:
+            attempt, given = await self._parts.caller.complete(ask, hold)
+        except ProviderFailed:
+            if early.standby is None:
+                raise
+            return early.standby
+        return await self._parts.answers.book(ask, hold, attempt, given)
 
     async def _stream_from_provider(
         self, ask: Ask
@@ -190,45 +205,66 @@ class Completer:
         parts = self._parts
         await self._summaries.write(ask)
         await parts.steps.route(ask)
-        async with (
-            parts.limits.at_model(ask),
-            parts.steps.hold(ask) as hold,
-            parts.plans.early(ask, hold) as early,
-        ):
-            if early.taken is not None:
-                answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
-                self._learn(ask, answer)
-                _tell(ask, answer.outcome)
-                for delta in answer.deltas():
-                    yield pb.StreamCompleteResponse(delta=delta)
-                yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
-                return
-            so_far = AnswerJoiner()
-            given: ProviderAnswer | None = None
-            async with aclosing(parts.caller.stream(ask, hold)) as pieces:
-                async for attempt, piece in pieces:
-                    if isinstance(piece, ProviderEnd):
-                        given = _whole(so_far, piece)
-                        continue
-                    if not ask.first_token_ms:
-                        ask.first_token_ms = max(1, ask.latency_ms())
-                        unfinished = parts.answers.unfinished(ask, attempt, so_far)
-                        hold.under_way[attempt.number] = unfinished
-                    so_far.add(piece.delta)
-                    yield pb.StreamCompleteResponse(delta=piece.delta)
-            if given is None:
-                raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
-            booked = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+        async with parts.limits.at_model(ask), parts.steps.hold(ask) as hold:
+            ask.place.measured()
+            with ask.place.lent():
+                async with (
+                    parts.plans.early(ask, hold) as early,
+                    aclosing(self._pieces(ask, hold, early)) as events,
+                ):
+                    async for event in events:
+                        yield event
+
+    async def _pieces(
+        self, ask: Ask, hold: OwnedHold, early: Early
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
+        parts = self._parts
+        if early.taken is not None:
+            answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
             self._learn(ask, answer)
             _tell(ask, answer.outcome)
+            for delta in answer.deltas():
+                yield pb.StreamCompleteResponse(delta=delta)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+            return
+        so_far = AnswerJoiner()
+        given: ProviderAnswer | None = None
+        async with aclosing(parts.caller.stream(ask, hold)) as pieces:
+            async for attempt, piece in pieces:
+                if isinstance(piece, ProviderEnd):
+                    given = _whole(so_far, piece)
+                    continue
+                if not ask.first_token_ms:
+                    ask.first_token_ms = max(1, ask.latency_ms())
+                    unfinished = parts.answers.unfinished(ask, attempt, so_far)
+                    hold.under_way[attempt.number] = unfinished
+                so_far.add(piece.delta)
+                yield pb.StreamCompleteResponse(delta=piece.delta)
+        if given is None:
+            raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
+        with ask.place.worked():
+            booked = await parts.answers.book(ask, hold, attempt, given)
+            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+        self._learn(ask, answer)
+        _tell(ask, answer.outcome)
+        yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
 
     def _learn(self, ask: Ask, answer: Answer) -> None:
         """What a paid answer tells for later ones."""
         outcome = answer.outcome
         self._parts.steps.told_cost(ask, outcome.model, outcome.usage, outcome.cost)
         self._parts.shadows.after(ask, outcome.model, answer.choices)
+
+    def _check(
+        self, request: pb.CompleteRequest | pb.StreamCompleteRequest, identity: Identity
+    ) -> None:
+        """Raises: ServiceUnavailable; InvalidFields; ModelNotAllowed."""
+        parts = self._parts
+        if not parts.books.has_room(parts.admission.under_way + 1):
+            # Nothing is spent that could not be booked.
+            raise ServiceUnavailable("ledger")
+        check_request(request, parts.settings.prompt_bytes_max)
+        self._check_allowed(identity, request.model)
 
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
@@ -239,23 +275,33 @@ class Completer:
         if name and not identity.may_call(name):
             raise ModelNotAllowed(model)
 
-    @contextmanager
-    def _admitted(
+    @asynccontextmanager
+    async def _admitted(
         self,
         request: pb.CompleteRequest | pb.StreamCompleteRequest,
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> Iterator[Ask]:
-        """A request that may come in: within limits, checked, its root span open."""
+    ) -> AsyncIterator[Ask]:
+        """A request that may come in: checked, with a place to work in, its root span open."""
+        self._check(request, identity)
+        async with (
+            self._parts.admission.admitted(identity.tenant, deadline) as place,
+            self._opened(request, identity, traceparent, deadline, place) as ask,
+        ):
+            yield ask
+
+    @asynccontextmanager
+    async def _opened(
+        self,
+        request: pb.CompleteRequest | pb.StreamCompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+        place: Place,
+    ) -> AsyncIterator[Ask]:
+        """Its root span is open while the block runs."""
         parts = self._parts
-        if self._under_way >= parts.settings.requests_max:
-            raise Overloaded(parts.settings.requests_max)
-        if not parts.books.has_room(self._under_way + 1):
-            # Nothing is spent that could not be booked.
-            raise ServiceUnavailable("ledger")
-        check_request(request, parts.settings.prompt_bytes_max)
-        self._check_allowed(identity, request.model)
         ask = open_ask(
             request,
             identity,
@@ -267,9 +313,9 @@ class Completer:
             cache=parts.fleet.config.cache,
             prompts=parts.fleet.config.prompts,
             new_id=parts.new_id,
+            place=place,
         )
         trace_current_call(ask.span)
-        self._under_way += 1
         tally.came_in()
         try:
             yield ask
@@ -279,7 +325,6 @@ class Completer:
             tally.failed(ask, kind)
             raise
         finally:
-            self._under_way -= 1
             tally.went_out()
             ask.span.end()
 

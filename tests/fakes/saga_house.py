@@ -16,6 +16,7 @@ from gateway.auth import Keys
 from gateway.door import Identity
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
+from gateway.overload.making import make_admission
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
@@ -105,6 +106,7 @@ class House:
         shadows = Shadows(
             self.services, self.books, steps, telemetry=telemetry, new_id=new_id, **kit
         )
+        self.admission = make_admission(settings, fleet.config.admission)
         self.door = Completer(
             Parts(
                 settings=settings,
@@ -116,6 +118,7 @@ class House:
                 caller=caller,
                 answers=answers,
                 limits=self._limits(fleet, new_id),
+                admission=self.admission,
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 cached=cached,
