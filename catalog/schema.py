@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.admission import AdmissionConfig
 from catalog.alerts import AlertsConfig
+from catalog.auth import AuthConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
@@ -145,6 +146,9 @@ class ProviderConfig(Section):
     """The environment variable that says where it is."""
     api_key_env: EnvironmentName | None = None
     """The environment variable that holds the key. Default: no key is sent."""
+    private_network: bool = False
+    """Whether the name in its address may stand for one that is not on the public internet.
+    Needless for localhost and for an address that is written out."""
     timeout_seconds: Seconds = 120.0
     """Longest wait for one whole answer."""
     priced_as: Name | None = None
@@ -275,5 +279,7 @@ class FleetConfig(Section):
     """How fast callers may call."""
     admission: AdmissionConfig = AdmissionConfig()
     """How tenants share a gateway that is busy."""
+    auth: AuthConfig = AuthConfig()
+    """How callers show who they are, besides virtual keys."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""

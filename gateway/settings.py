@@ -82,12 +82,24 @@ class GatewaySettings(ServiceSettings):
     settle_seconds_max: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the ledger to book an answered request; then the outbox carries it."""
 
+    idempotency_seconds_max: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 24 * 3600
+    """How long an idempotency key's answer is told again."""
+
     limits_redis_url: SecretStr | None = None
     """Redis that gateways share their rate limits in, redis://host:port/0. Default: each gateway
     keeps them by itself."""
 
     limits_seconds_max: Annotated[float, Field(gt=0, le=5)] = 0.25
     """Longest wait for that Redis; then this gateway counts by itself for a while."""
+
+    audit_file: Path | None = None
+    """File of the audit log, JSON lines. Default: among the service's own log lines."""
+
+    audit_bytes_max: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """Size at which that file is turned over."""
+
+    audit_files_max: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Full files of the audit log that are kept."""
 
     trust_incoming_traces: bool = False
     """Keep the sampled flag of a caller's traceparent instead of deciding here."""

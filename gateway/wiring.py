@@ -12,18 +12,24 @@ from datetime import UTC, datetime
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
+from chassis.channel import Link
 from chassis.listening import OFF, AddressTaken
 from chassis.server import Outfit, Room
 from gateway import desk
-from gateway.auth import Keys
 from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.intake import EdgeLimits
 from gateway.http.parts import make_edge
 from gateway.http.server import HttpServer
+from gateway.idempotency.once import Once
+from gateway.idempotency.store import SERVICE_NAME as ONCE_SERVICE
+from gateway.idempotency.store import GrpcOnceStore
+from gateway.identity.callers import Callers
+from gateway.identity.making import make_audit, make_callers
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
+from gateway.net.guard import AddressGuard
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
@@ -59,8 +65,10 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """
     fleet = load_fleet(settings.config)
     outbox_part = outfit.health.part("outbox")
-    session = open_session()
-    providers = make_providers(fleet, session, os.environ)
+    guard = AddressGuard()
+    session = open_session(guard)
+    providers = make_providers(fleet, session, os.environ, guard)
+    audit = make_audit(settings)
     token = settings.internal_token
     services = GrpcServices(
         tokenizer=settings.tokenizer_address,
@@ -71,6 +79,21 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         tls=settings.tls,
     )
     outbox = await Outbox.open(settings.outbox_dir)
+    once_store = GrpcOnceStore(
+        Link(
+            settings.cache_address,
+            ONCE_SERVICE,
+            token.get_secret_value() if token is not None else None,
+            tls=settings.tls,
+        )
+    )
+    once = Once(
+        once_store,
+        ERRORS,
+        hash_key=token.get_secret_value().encode() if token is not None else b"",
+        kept_seconds=settings.idempotency_seconds_max,
+        work_seconds_max=fleet.config.timeouts.request_seconds,
+    )
     books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
@@ -83,8 +106,15 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         books=books,
         providers=providers,
         limits=limits,
+        once=once,
+        callers=make_callers(
+            settings, fleet.config.auth, services, session=session, guard=guard, audit=audit
+        ),
     )
     http = await _open_http(settings, outfit, door)
+
+    async def close_audit() -> None:
+        await asyncio.to_thread(audit.close)
 
     async def stop_relay() -> None:
         for task in (relay, watcher):
@@ -97,7 +127,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     return Room(
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
-            (desk.add_to_server, desk.Desk(services)),
+            (desk.add_to_server, desk.Desk(services, audit)),
         ],
         service_names=[SERVICE_NAME],
         errors=ERRORS,
@@ -108,10 +138,13 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         cleanups=[
             ("outbox", outbox.close),
             ("services", services.close),
+            ("idempotency", once_store.close),
             ("session", session.close),
+            ("audit", close_audit),
             ("limits", limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
+            ("keyed requests", once.drain),
         ],
     )
 
@@ -161,6 +194,8 @@ def _door(
     books: Books,
     providers: Mapping[str, Provider],
     limits: Limits,
+    once: Once,
+    callers: Callers,
 ) -> Completer:
     def now() -> datetime:
         return datetime.now(UTC)
@@ -203,15 +238,12 @@ def _door(
             fleet=fleet,
             services=services,
             books=books,
-            keys=Keys(
-                services,
-                seconds_max=settings.identity_seconds_max,
-                count_max=settings.identities_max,
-            ),
+            callers=callers,
             steps=steps,
             caller=caller,
             answers=answers,
             limits=limits,
+            once=once,
             admission=make_admission(settings, fleet.config.admission),
             plans=Plans(caller, answers, outcomes),
             shadows=shadows,

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from catalog.fleet import Fleet
 from catalog.schema import ProviderConfig
 from chassis.settings import SettingsError, secret_of
+from gateway.net.guard import AddressGuard, AddressRefused
 from gateway.providers.http import HttpLimits
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
@@ -51,9 +52,13 @@ _ADAPTERS: Mapping[str, Callable[[Placed], Provider]] = {"openai": _openai}
 
 
 def make_providers(
-    fleet: Fleet, session: aiohttp.ClientSession, environ: Mapping[str, str]
+    fleet: Fleet,
+    session: aiohttp.ClientSession,
+    environ: Mapping[str, str],
+    guard: AddressGuard,
 ) -> dict[str, Provider]:
-    """Every configured provider, by name. Raises: SetupProblem with every problem."""
+    """Every configured provider, by name; `guard` is the session's, and lets their addresses
+    through from now on. Raises: SetupProblem with every problem."""
     timeouts = fleet.config.timeouts
     problems: list[str] = []
     providers: dict[str, Provider] = {}
@@ -65,6 +70,11 @@ def make_providers(
             problems += [f"provider {name}: {each}" for each in error.problems]
             continue
         if address is None:
+            continue
+        try:
+            guard.permit(address, private_network=config.private_network)
+        except AddressRefused as error:
+            problems.append(f"provider {name}: its address {error}")
             continue
         placed = Placed(
             name=name,

@@ -12,7 +12,7 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
-from catalog.caching import CachingMode, CachingPolicy
+from catalog.caching import CachingMode, CachingPolicy, TtlClassName
 from catalog.prompts import PromptsConfig
 from catalog.schema import AUTO, CacheConfig, CacheScope
 from chassis import names
@@ -123,6 +123,10 @@ def open_ask(
         tags={**options.tags, **dict(identity.tags)},
     )
     caching = cache.policy_for(attribution.feature)
+    if options.cache_ttl_class:
+        # A class that is asked for lives as long as classes do, not as the feature's own time says.
+        wanted = {"ttl_class": TtlClassName(options.cache_ttl_class), "ttl_seconds": None}
+        caching = caching.model_copy(update=wanted)
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
     span = telemetry.start(

@@ -1,8 +1,7 @@
 """The saga: one request from the door to the books (ARCHITECTURE.md follows it step by step)."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from opentelemetry.trace import INVALID_SPAN
@@ -10,27 +9,26 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from catalog.fleet import Fleet
-from catalog.prices import UnknownModel
-from catalog.schema import AUTO
 from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
-from chassis.errors import RemoteError, StatusError
 from chassis.invariant import InvariantBroken
-from chassis.telemetry import Telemetry, mark_failed
-from gateway.auth import Keys
+from chassis.telemetry import Telemetry
 from gateway.door import Identity
-from gateway.errors import ModelNotAllowed, ProviderFailed, ServiceUnavailable
+from gateway.errors import ProviderFailed
+from gateway.idempotency.once import Once
+from gateway.identity.callers import Callers
 from gateway.limits.limits import Limits
-from gateway.overload.admission import NO_PLACE, Admission, Place
+from gateway.overload.admission import NO_PLACE, Admission
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
 from gateway.providers.port import ProviderAnswer, ProviderEnd
 from gateway.saga import tally
 from gateway.saga.answers import Answer, Answers, Booked
-from gateway.saga.ask import Ask, edge_traceparent, open_ask
+from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
+from gateway.saga.entry import Entry
 from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.hold import OwnedHold
 from gateway.saga.plan import Early, Plans
@@ -40,7 +38,6 @@ from gateway.saga.steps import Steps
 from gateway.saga.summaries import Summaries
 from gateway.saga.summary import Outcome, note_on_span, summary_of
 from gateway.settings import GatewaySettings
-from gateway.validate import check_request
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Parts:
     fleet: Fleet
     services: Services
     books: Books
-    keys: Keys
+    callers: Callers
     steps: Steps
     caller: Caller
     answers: Answers
@@ -59,6 +56,7 @@ class Parts:
     hit_shadow: HitShadow
     limits: Limits
     admission: Admission
+    once: Once
     plans: Plans
     shadows: Shadows
     telemetry: Telemetry
@@ -70,12 +68,20 @@ class Completer:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._entry = Entry(
+            parts.settings,
+            parts.fleet,
+            parts.books,
+            parts.admission,
+            telemetry=parts.telemetry,
+            new_id=parts.new_id,
+        )
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._summaries = Summaries(parts.services, self._on_behalf)
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
-        return await self._parts.keys.identify(authorization)
+        return await self._parts.callers.identify(authorization)
 
     async def list_models(self, deadline: Deadline) -> Sequence[router_pb.Model]:
         """Every configured model, by name."""
@@ -89,7 +95,24 @@ class Completer:
         deadline: Deadline,
     ) -> pb.CompleteResponse:
         """Answers a prompt."""
-        async with self._admitted(request, identity, traceparent, deadline) as ask:
+        if not request.options.idempotency_key:
+            return await self._complete(request, identity, traceparent, deadline)
+        self._entry.check(request, identity)
+        return await self._parts.once.complete(
+            request,
+            identity,
+            deadline,
+            lambda own: self._complete(request, identity, traceparent, own),
+        )
+
+    async def _complete(
+        self,
+        request: pb.CompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> pb.CompleteResponse:
+        async with self._entry.admitted(request, identity, traceparent, deadline) as ask:
             async with self._parts.limits.at_door(ask):
                 answer = await self._answer(ask)
             _tell(ask, answer.outcome)
@@ -105,8 +128,29 @@ class Completer:
         deadline: Deadline,
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece, the summary last."""
+        if request.options.idempotency_key:
+            self._entry.check(request, identity)
+            events = self._parts.once.stream(
+                request,
+                identity,
+                deadline,
+                lambda own: self._streamed(request, identity, traceparent, own),
+            )
+        else:
+            events = self._streamed(request, identity, traceparent, deadline)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _streamed(
+        self,
+        request: pb.StreamCompleteRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         async with (
-            self._admitted(request, identity, traceparent, deadline) as ask,
+            self._entry.admitted(request, identity, traceparent, deadline) as ask,
             self._parts.limits.at_door(ask),
             aclosing(self._stream(ask)) as events,
         ):
@@ -161,10 +205,10 @@ class Completer:
         """Answers a request that another one needs, in its name and within its time."""
         who = ask.attribution
         identity = Identity(who.tenant, who.key_id, who.project, who.user, who.feature)
-        self._check(request, identity)
+        self._entry.check(request, identity)
         try:
             with ask.place.lent():
-                async with self._opened(
+                async with self._entry.opened(
                     request, identity, ask.traceparent, ask.deadline, NO_PLACE
                 ) as inner:
                     answer = await self._answer(inner)
@@ -255,79 +299,6 @@ class Completer:
         self._parts.steps.told_cost(ask, outcome.model, outcome.usage, outcome.cost)
         self._parts.shadows.after(ask, outcome.model, answer.choices)
 
-    def _check(
-        self, request: pb.CompleteRequest | pb.StreamCompleteRequest, identity: Identity
-    ) -> None:
-        """Raises: ServiceUnavailable; InvalidFields; ModelNotAllowed."""
-        parts = self._parts
-        if not parts.books.has_room(parts.admission.under_way + 1):
-            # Nothing is spent that could not be booked.
-            raise ServiceUnavailable("ledger")
-        check_request(request, parts.settings.prompt_bytes_max)
-        self._check_allowed(identity, request.model)
-
-    def _check_allowed(self, identity: Identity, model: str) -> None:
-        """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
-        try:
-            name = self._parts.fleet.book.name_of(model) if model != AUTO else ""
-        except UnknownModel:
-            return  # The router says so, with the nearest name.
-        if name and not identity.may_call(name):
-            raise ModelNotAllowed(model)
-
-    @asynccontextmanager
-    async def _admitted(
-        self,
-        request: pb.CompleteRequest | pb.StreamCompleteRequest,
-        identity: Identity,
-        traceparent: str,
-        deadline: Deadline,
-    ) -> AsyncIterator[Ask]:
-        """A request that may come in: checked, with a place to work in, its root span open."""
-        self._check(request, identity)
-        async with (
-            self._parts.admission.admitted(identity.tenant, deadline) as place,
-            self._opened(request, identity, traceparent, deadline, place) as ask,
-        ):
-            yield ask
-
-    @asynccontextmanager
-    async def _opened(
-        self,
-        request: pb.CompleteRequest | pb.StreamCompleteRequest,
-        identity: Identity,
-        traceparent: str,
-        deadline: Deadline,
-        place: Place,
-    ) -> AsyncIterator[Ask]:
-        """Its root span is open while the block runs."""
-        parts = self._parts
-        ask = open_ask(
-            request,
-            identity,
-            traceparent=edge_traceparent(
-                traceparent, parts.settings.trace_ratio, parts.settings.trust_incoming_traces
-            ),
-            deadline=deadline.sooner(parts.fleet.config.timeouts.request_seconds),
-            telemetry=parts.telemetry,
-            cache=parts.fleet.config.cache,
-            prompts=parts.fleet.config.prompts,
-            new_id=parts.new_id,
-            place=place,
-        )
-        trace_current_call(ask.span)
-        tally.came_in()
-        try:
-            yield ask
-        except BaseException as error:
-            kind = _kind_of(error)
-            mark_failed(ask.span, kind)
-            tally.failed(ask, kind)
-            raise
-        finally:
-            tally.went_out()
-            ask.span.end()
-
 
 def _tell(ask: Ask, outcome: Outcome) -> None:
     note_on_span(ask, outcome)
@@ -344,12 +315,3 @@ def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
         service_tier=end.service_tier,
         told=end.told,
     )
-
-
-def _kind_of(error: BaseException) -> str:
-    """A word for spans and metrics: the reason the caller is told, never a text."""
-    if isinstance(error, GeneratorExit | asyncio.CancelledError):
-        return "CALLER_GONE"
-    if isinstance(error, StatusError):
-        return RemoteError(error.status).reason or str(error)
-    return type(error).__name__

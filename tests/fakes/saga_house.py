@@ -12,8 +12,12 @@ from catalog.config import parse_config
 from catalog.fleet import Fleet
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
+from gateway.audit import Audit
 from gateway.auth import Keys
 from gateway.door import Identity
+from gateway.errors import ERRORS
+from gateway.idempotency.once import Once
+from gateway.identity.callers import Callers
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.overload.making import make_admission
@@ -32,6 +36,8 @@ from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
+from tests.fakes.audit_lines import AuditLines
+from tests.fakes.once_store import MemoryOnceStore
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
 from tests.fakes.services import FakeServices
@@ -106,6 +112,11 @@ class House:
         shadows = Shadows(
             self.services, self.books, steps, telemetry=telemetry, new_id=new_id, **kit
         )
+        self.audit = AuditLines()
+        self.once_store = MemoryOnceStore()
+        self.once = Once(
+            self.once_store, ERRORS, hash_key=b"", kept_seconds=60, work_seconds_max=30
+        )
         self.admission = make_admission(settings, fleet.config.admission)
         self.door = Completer(
             Parts(
@@ -113,12 +124,19 @@ class House:
                 fleet=fleet,
                 services=self.services,
                 books=self.books,
-                keys=Keys(self.services, seconds_max=10, count_max=100),
+                callers=Callers(
+                    Keys(self.services, seconds_max=10, count_max=100),
+                    None,
+                    Audit(self.audit),
+                    seconds_max=10,
+                    count_max=100,
+                ),
                 steps=steps,
                 caller=caller,
                 answers=answers,
                 limits=self._limits(fleet, new_id),
                 admission=self.admission,
+                once=self.once,
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 cached=cached,
