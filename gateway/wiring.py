@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from spendgate.gateway.v1 import compare_pb2_grpc as compare_grpc
+from spendgate.gateway.v1 import estimate_pb2_grpc as estimate_grpc
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
@@ -52,6 +54,13 @@ from gateway.saga.shaping import Shaping
 from gateway.saga.steps import Steps
 from gateway.saga.usage_reports import UsageReports
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
+from gateway.servicer_pricing import (
+    COMPARE_SERVICE,
+    ESTIMATE_SERVICE,
+    PRICING_SPAN_METHODS,
+    CompareServicer,
+    EstimateServicer,
+)
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
@@ -127,12 +136,14 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     return Room(
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
+            (estimate_grpc.add_EstimateServiceServicer_to_server, EstimateServicer(door)),
+            (compare_grpc.add_CompareServiceServicer_to_server, CompareServicer(door)),
             (desk.add_to_server, desk.Desk(services, audit)),
         ],
-        service_names=[SERVICE_NAME],
+        service_names=[SERVICE_NAME, ESTIMATE_SERVICE, COMPARE_SERVICE],
         errors=ERRORS,
         authenticate=door.authenticate,
-        own_span_methods=OWN_SPAN_METHODS,
+        own_span_methods=OWN_SPAN_METHODS | PRICING_SPAN_METHODS,
         drains=[("http", http.stop)] if http is not None else [],
         # In reverse: bookings under way end before what they need does.
         cleanups=[

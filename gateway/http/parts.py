@@ -5,8 +5,9 @@ from collections.abc import Callable
 from chassis.errors import ErrorTable
 from gateway.door import Door
 from gateway.http.edge import Edge
-from gateway.http.intake import EdgeLimits, Intake
+from gateway.http.intake import EdgeLimits, Intake, Part
 from gateway.http.openai_chat import OpenAIChat
+from gateway.http.pricing import Pricing
 
 
 def make_edge(
@@ -20,5 +21,8 @@ def make_edge(
 ) -> Edge:
     """The edge with all its parts. `now` is seconds since 1970."""
     intake = Intake(door, limits)
-    parts = [OpenAIChat(intake, errors, new_id=new_id, now=now)]
+    parts: list[Part] = [
+        OpenAIChat(intake, errors, new_id=new_id, now=now),
+        Pricing(intake, now=now),
+    ]
     return Edge(parts, errors, limits, ready=ready)

@@ -3,8 +3,10 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from opentelemetry.trace import INVALID_SPAN
+from spendgate.gateway.v1 import compare_pb2, estimate_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
@@ -13,8 +15,9 @@ from chassis.calls import trace_current_call
 from chassis.deadline import Deadline
 from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry
+from gateway.comparison import compare
 from gateway.door import Identity
-from gateway.errors import ProviderFailed
+from gateway.errors import ERRORS, ProviderFailed
 from gateway.idempotency.once import Once
 from gateway.identity.callers import Callers
 from gateway.limits.limits import Limits
@@ -29,6 +32,7 @@ from gateway.saga.books import Books
 from gateway.saga.cached import Cached, place_of
 from gateway.saga.calling import Caller
 from gateway.saga.entry import Entry
+from gateway.saga.estimate import Estimator
 from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.hold import OwnedHold
 from gateway.saga.plan import Early, Plans
@@ -75,6 +79,9 @@ class Completer:
             parts.admission,
             telemetry=parts.telemetry,
             new_id=parts.new_id,
+        )
+        self._estimator = Estimator(
+            self._entry, parts.steps, parts.limits, parts.fleet, lambda: datetime.now(UTC)
         )
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._summaries = Summaries(parts.services, self._on_behalf)
@@ -171,6 +178,28 @@ class Completer:
         for delta in hit.deltas():
             yield pb.StreamCompleteResponse(delta=delta)
         yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
+
+    async def estimate(
+        self,
+        request: estimate_pb2.EstimateRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> estimate_pb2.EstimateResponse:
+        """What a prompt would cost."""
+        return await self._estimator.estimate(request, identity, traceparent, deadline)
+
+    async def compare(
+        self,
+        request: compare_pb2.CompareRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> compare_pb2.CompareResponse:
+        """The same prompt by several models."""
+        return await compare(
+            request, lambda each: self.complete(each, identity, traceparent, deadline), ERRORS
+        )
 
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity
