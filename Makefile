@@ -13,7 +13,7 @@ ENTRIES ?= 10000
 SERVICE ?= gateway
 SEEDS ?= 10000
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-overload bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ simulate: setup ## 10,000 seeds of the ledger's simulator, on every core (SEEDS=
 
 bench: setup ## measure hops on this machine
 	$(BIN)/python -m bench.hops
+
+bench-overload: setup ## measure the fleet at four times what it can do, and after
+	$(BIN)/python -m bench.overload
 
 bench-router: setup ## measure the router's choices on the outcomes in DATA (and ESCALATION)
 	$(BIN)/python -m bench.router $(DATA) $(if $(ESCALATION),--escalation $(ESCALATION))

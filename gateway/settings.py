@@ -39,7 +39,7 @@ class GatewaySettings(ServiceSettings):
     """Requests under way at once, those that wait for a provider too; more are refused with a
     hint when to come back. One tenant gets nine tenths of them at most."""
 
-    work_seconds_target: Annotated[float, Field(gt=0, le=60)] = 0.25
+    work_seconds_target: Annotated[float, Field(gt=0, le=60)] = 0.1
     """What the fleet's own work on a request may take before fewer are worked on at once. What a
     provider takes does not count. Work that takes longer on an idle fleet may take twice that."""
 
