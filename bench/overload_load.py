@@ -1,6 +1,8 @@
-"""Load on a gateway, from a process of its own: `python -m bench.overload_load` reads phases as JSON
-lines and answers each with one. A closed phase has callers that wait for their answers; an open one
-sends at its rate, whatever comes back."""
+"""Load on a gateway, from a process of its own: `python -m bench.overload_load`.
+
+It reads phases as JSON lines and answers each with one. A closed phase has callers that wait for
+their answers; an open one sends at its rate, whatever comes back.
+"""
 
 import asyncio
 import json
