@@ -16,6 +16,7 @@ from catalog.alerts import AlertsConfig
 from catalog.auth import AuthConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
+from catalog.privacy import PrivacyConfig, TenantPrivacy
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
@@ -48,6 +49,7 @@ __all__ = [
     "ModelConfig",
     "PolicyConfig",
     "PriceConfig",
+    "PrivacyConfig",
     "PromptPolicy",
     "PromptsConfig",
     "ProviderConfig",
@@ -55,6 +57,7 @@ __all__ = [
     "RetryConfig",
     "RoutingConfig",
     "RoutingPolicy",
+    "TenantPrivacy",
     "TimeoutsConfig",
 ]
 
@@ -283,3 +286,5 @@ class FleetConfig(Section):
     """How callers show who they are, besides virtual keys."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """Whose prompts and answers may be seen."""
