@@ -36,6 +36,9 @@ class TenantPrivacy(Section):
 
     capture: bool = False
     """Whether its prompts and answers are put into its traces, redacted and cut."""
+    guard: bool = False
+    """Whether what the patterns find in its prompts is kept from providers: a name goes out in its
+    place, and the answer comes back with the value where it says the name."""
 
 
 class PrivacyConfig(Section):
@@ -54,3 +57,7 @@ class PrivacyConfig(Section):
         """Whether the tenant opted in."""
         agreed = self.tenants.get(tenant)
         return agreed is not None and agreed.capture
+
+    def guarded(self) -> frozenset[str]:
+        """The tenants whose prompts are kept from providers."""
+        return frozenset(name for name, agreed in self.tenants.items() if agreed.guard)

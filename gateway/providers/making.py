@@ -11,6 +11,7 @@ from catalog.fleet import Fleet
 from catalog.schema import ProviderConfig
 from chassis.settings import SettingsError, secret_of
 from gateway.net.guard import AddressGuard, AddressRefused
+from gateway.privacy.guard import guarded
 from gateway.providers.http import HttpLimits
 from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import Provider
@@ -88,7 +89,7 @@ def make_providers(
                 idle_seconds_max=timeouts.idle_seconds,
             ),
         )
-        providers[name] = _ADAPTERS[config.kind](placed)
+        providers[name] = guarded(_ADAPTERS[config.kind](placed), fleet.config.privacy)
     if problems:
         raise SetupProblem(problems)
     return providers

@@ -16,6 +16,7 @@ from chassis.telemetry import Telemetry, mark_failed
 from gateway.door import Identity
 from gateway.errors import ModelNotAllowed, ServiceUnavailable
 from gateway.overload.admission import Admission, Place
+from gateway.privacy.guard import work_for
 from gateway.saga import tally
 from gateway.saga.ask import Ask, edge_traceparent, open_ask
 from gateway.saga.books import Books
@@ -92,6 +93,7 @@ class Entry:
             new_id=self._new_id,
             place=place,
         )
+        work_for(identity.tenant)
         trace_current_call(ask.span)
         tally.came_in()
         try:
