@@ -96,7 +96,8 @@ class Once:
         if known is not None:
             return known
         task = self._spawn(self._worked(claim, work))
-        return await _within(task, deadline)
+        answer: pb.CompleteResponse = await _within(task, deadline)
+        return answer
 
     async def stream(
         self, request: pb.StreamCompleteRequest, identity: Identity, deadline: Deadline,

@@ -67,7 +67,8 @@ def packed(answer: pb.CompleteResponse) -> bytes:
 
 def packed_failure(status: status_pb2.Status) -> bytes:
     """A failure to keep."""
-    return _FAILED + status.SerializeToString()
+    told: bytes = status.SerializeToString()
+    return _FAILED + told
 
 
 def unpacked(kept: bytes) -> pb.CompleteResponse:

@@ -10,7 +10,7 @@ import zstandard
 from spendgate.cache.v1 import idempotency_pb2 as pb
 
 from services.cache import places
-from services.cache.link import Link, raised, rows
+from services.cache.link import Link, raised, rows, whole
 from services.cache.sealing import Sealer, SealingFailed
 
 COMPRESS_LEVEL = 3
@@ -64,7 +64,7 @@ class Once:
         )  # fmt: skip
         (reply,) = await self._link.run([command])
         state, *rest = rows(raised(reply))
-        response = pb.ClaimResponse(state=pb.ClaimState.ValueType(state))
+        response = pb.ClaimResponse(state=pb.ClaimState.ValueType(whole(state)))
         if rest:
             response.answer = self._unpack(where, rest[0])
         return response
