@@ -2,6 +2,7 @@
 in. Never a secret: of a credential that opens nothing only a keyed hash, so that tries with the
 same one can be told from tries with many."""
 
+import asyncio
 import json
 import logging
 import logging.handlers
@@ -42,9 +43,9 @@ class Audit:
         """A caller did something, or tried to. `target` is the id of what it did it to."""
         self._write(what, outcome, tenant=tenant, caller=caller, target=target)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Writes what is left."""
-        self._sink.close()
+        await asyncio.to_thread(self._sink.close)
 
     def _write(self, what: str, outcome: str, **fields: str) -> None:
         seconds = time.time()

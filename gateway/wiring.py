@@ -6,26 +6,26 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from spendgate.gateway.v1 import compare_pb2_grpc as compare_grpc
 from spendgate.gateway.v1 import estimate_pb2_grpc as estimate_grpc
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
-from chassis.channel import Link
 from chassis.listening import OFF, AddressTaken
 from chassis.server import Outfit, Room
 from gateway import desk
+from gateway.audit import Audit
 from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.intake import EdgeLimits
 from gateway.http.parts import make_edge
 from gateway.http.server import HttpServer
+from gateway.idempotency.making import make_once
 from gateway.idempotency.once import Once
-from gateway.idempotency.store import SERVICE_NAME as ONCE_SERVICE
-from gateway.idempotency.store import GrpcOnceStore
 from gateway.identity.callers import Callers
 from gateway.identity.making import make_audit, make_callers
 from gateway.limits.limits import Limits
@@ -78,32 +78,9 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     session = open_session(guard)
     providers = make_providers(fleet, session, os.environ, guard)
     audit = make_audit(settings)
-    token = settings.internal_token
-    services = GrpcServices(
-        tokenizer=settings.tokenizer_address,
-        cache=settings.cache_address,
-        router=settings.router_address,
-        ledger=settings.ledger_address,
-        token=token.get_secret_value() if token is not None else None,
-        tls=settings.tls,
-        book_linger_seconds=settings.book_linger_ms / 1000,
-    )
+    services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
-    once_store = GrpcOnceStore(
-        Link(
-            settings.cache_address,
-            ONCE_SERVICE,
-            token.get_secret_value() if token is not None else None,
-            tls=settings.tls,
-        )
-    )
-    once = Once(
-        once_store,
-        ERRORS,
-        hash_key=token.get_secret_value().encode() if token is not None else b"",
-        kept_seconds=settings.idempotency_seconds_max,
-        work_seconds_max=fleet.config.timeouts.request_seconds,
-    )
+    once = make_once(settings, fleet)
     books = Books(
         services,
         outbox,
@@ -128,24 +105,14 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     )
     http = await _open_http(settings, outfit, door)
 
-    async def close_audit() -> None:
-        await asyncio.to_thread(audit.close)
-
     async def stop_relay() -> None:
         for task in (relay, watcher):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
-    servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
-        servicers=[
-            (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
-            (estimate_grpc.add_EstimateServiceServicer_to_server, EstimateServicer(door)),
-            (compare_grpc.add_CompareServiceServicer_to_server, CompareServicer(door)),
-            (desk.add_to_server, desk.Desk(services, audit)),
-        ],
+        servicers=_servicers(door, services, audit),
         service_names=[SERVICE_NAME, ESTIMATE_SERVICE, COMPARE_SERVICE],
         errors=ERRORS,
         authenticate=door.authenticate,
@@ -155,15 +122,40 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         cleanups=[
             ("outbox", outbox.close),
             ("services", services.close),
-            ("idempotency", once_store.close),
+            ("idempotency", once.close),
             ("session", session.close),
-            ("audit", close_audit),
+            ("audit", audit.close),
             ("limits", limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
             ("keyed requests", once.drain),
         ],
     )
+
+
+def _services(settings: GatewaySettings) -> GrpcServices:
+    token = settings.internal_token
+    return GrpcServices(
+        tokenizer=settings.tokenizer_address,
+        cache=settings.cache_address,
+        router=settings.router_address,
+        ledger=settings.ledger_address,
+        token=token.get_secret_value() if token is not None else None,
+        tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
+    )
+
+
+def _servicers(door: Completer, services: GrpcServices, audit: Audit) -> Sequence[Any]:
+    """What answers on the gRPC port, with what adds it there."""
+    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
+    servicer = GatewayServicer(door, CompressionTest(door, similarity))
+    return [
+        (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
+        (estimate_grpc.add_EstimateServiceServicer_to_server, EstimateServicer(door)),
+        (compare_grpc.add_CompareServiceServicer_to_server, CompareServicer(door)),
+        (desk.add_to_server, desk.Desk(services, audit)),
+    ]
 
 
 def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:

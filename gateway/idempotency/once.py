@@ -121,6 +121,10 @@ class Once:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=DRAIN_SECONDS_MAX)
 
+    async def close(self) -> None:
+        """Lets go of the store."""
+        await self._store.close()
+
     async def _claimed(
         self, request: AnyRequest, identity: Identity, deadline: Deadline
     ) -> tuple[_Claim, pb.CompleteResponse | None]:

@@ -26,6 +26,10 @@ class OnceStore(Protocol):
         """Keeps what came of it, or gives the key back. False: it is somebody else's by now."""
         ...
 
+    async def close(self) -> None:
+        """Lets go of connections."""
+        ...
+
 
 class GrpcOnceStore:
     """OnceStore in the cache service, which every gateway shares."""
