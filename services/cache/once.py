@@ -64,7 +64,7 @@ class Once:
         )  # fmt: skip
         (reply,) = await self._link.run([command])
         state, *rest = rows(raised(reply))
-        response = pb.ClaimResponse(state=pb.ClaimState.ValueType(whole(state)))
+        response = pb.ClaimResponse(state=pb.ClaimState.Name(whole(state)))
         if rest:
             response.answer = self._unpack(where, rest[0])
         return response

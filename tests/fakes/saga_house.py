@@ -114,9 +114,8 @@ class House:
         )
         self.audit = AuditLines()
         self.once_store = MemoryOnceStore()
-        self.once = Once(
-            self.once_store, ERRORS, hash_key=b"", kept_seconds=60, work_seconds_max=30
-        )
+        keyed = {"hash_key": b"", "kept_seconds": 60, "work_seconds_max": 30}
+        self.once = Once(self.once_store, ERRORS, **keyed)
         self.admission = make_admission(settings, fleet.config.admission)
         self.door = Completer(
             Parts(
@@ -124,13 +123,7 @@ class House:
                 fleet=fleet,
                 services=self.services,
                 books=self.books,
-                callers=Callers(
-                    Keys(self.services, seconds_max=10, count_max=100),
-                    None,
-                    Audit(self.audit),
-                    seconds_max=10,
-                    count_max=100,
-                ),
+                callers=self._callers(),
                 steps=steps,
                 caller=caller,
                 answers=answers,
@@ -145,6 +138,10 @@ class House:
                 new_id=new_id,
             )
         )
+
+    def _callers(self):
+        keys = Keys(self.services, seconds_max=10, count_max=100)
+        return Callers(keys, None, Audit(self.audit), seconds_max=10, count_max=100)
 
     def _hit_shadow(self, telemetry, new_id):
         return HitShadow(
