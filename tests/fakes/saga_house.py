@@ -112,10 +112,7 @@ class House:
         shadows = Shadows(
             self.services, self.books, steps, telemetry=telemetry, new_id=new_id, **kit
         )
-        self.audit = AuditLines()
-        self.once_store = MemoryOnceStore()
-        keyed = {"hash_key": b"", "kept_seconds": 60, "work_seconds_max": 30}
-        self.once = Once(self.once_store, ERRORS, **keyed)
+        self.audit, self.once_store = AuditLines(), MemoryOnceStore()
         self.admission = make_admission(settings, fleet.config.admission)
         self.door = Completer(
             Parts(
@@ -129,7 +126,7 @@ class House:
                 answers=answers,
                 limits=self._limits(fleet, new_id),
                 admission=self.admission,
-                once=self.once,
+                once=self._once(),
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 cached=cached,
@@ -138,6 +135,10 @@ class House:
                 new_id=new_id,
             )
         )
+
+    def _once(self):
+        keyed = {"hash_key": b"", "kept_seconds": 60, "work_seconds_max": 30}
+        return Once(self.once_store, ERRORS, **keyed)
 
     def _callers(self):
         keys = Keys(self.services, seconds_max=10, count_max=100)
