@@ -142,21 +142,26 @@ def fleet_with(issuer, folder):
             }
         ]
     }
-    return f"auth: {json.dumps(section)}\n"
+    kept = "privacy: {tenants: {acme: {guard: true}}}\n"
+    return f"auth: {json.dumps(section)}\n{kept}"
 
 
 async def test_tokens_open_the_door_and_keys_outlive_a_gateway(tmp_path):
     """A signed token calls models and, with the role, keeps budgets; what it was answered under a
-    key is told again after the gateway was killed; the audit log has who was not let in."""
+    key is told again after the gateway was killed; the audit log has who was not let in. Its tenant
+    keeps addresses from providers."""
     issuer = Issuer()
     async with House(tmp_path, fleet_with(issuer, tmp_path)) as house:
         token = issuer.sign(dept="ops")
         request = pb.CompleteRequest(
             model="cheap",
-            prompt=prompt_of("Once?"),
+            prompt=prompt_of("Once? I am ann@example.org."),
             options=pb.RequestOptions(idempotency_key="k-1"),
         )
         first = await house.gateway.Complete(request, metadata=bearer(token), timeout=30)
+        went_out = json.dumps(house.upstream.seen[-1].body)
+        assert "ann@example.org" not in went_out
+        assert "[EMAIL_1]" in went_out
         (entry,) = await house.entries("acme")
         assert entry.attribution.user == "ann"
         assert entry.attribution.tags["claim.dept"] == "ops"

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from chassis.server import Outfit, Room, running
 from chassis.settings import ServiceSettings
 from gateway.compression_trials import CompressionTest
-from gateway.errors import ERRORS
+from gateway.errors import ERRORS, Overloaded
 from gateway.servicer import SERVICE_NAME, GatewayServicer
 from gateway.similarity import LexicalSimilarity
 from tests.fakes.http_door import KEY, FakeDoor
@@ -219,6 +221,20 @@ async def test_a_reader_that_stands_still_holds_up_nobody():
             assert grown < 100 * 1024
             call.cancel()
         await asyncio.wait_for(door.given_up.wait(), 10)
+
+
+async def test_what_is_too_much_says_when_to_come_back():
+    """RESOURCE_EXHAUSTED, OVERLOADED, RetryInfo: over the wire, for libraries to obey."""
+    async with gateway() as (door, address), grpc.aio.insecure_channel(address) as channel:
+        door.fails = Overloaded(64, 2.5)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(channel)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    details = rpc_status.from_call(caught.value).details
+    assert any(detail.Unpack(info) for detail in details)
+    assert any(detail.Unpack(retry) for detail in details)
+    assert (info.reason, retry.retry_delay.ToMilliseconds()) == ("OVERLOADED", 2500)
 
 
 async def test_a_failure_of_our_own_shows_an_id_and_nothing_else():
