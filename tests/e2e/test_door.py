@@ -3,6 +3,7 @@ who may ask at all."""
 
 import asyncio
 import json
+import sys
 
 import aiohttp
 import grpc
@@ -13,7 +14,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 
-from tests.e2e.house import House, bearer, prompt_of
+from tests.e2e.house import ROOT, House, bearer, prompt_of
 from tests.fakes.issuer import ISSUER, Issuer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -193,3 +194,44 @@ async def test_tokens_open_the_door_and_keys_outlive_a_gateway(tmp_path):
         for secret in (token, forged):
             assert secret not in log
             assert secret.rpartition(".")[2] not in log
+
+
+async def spendgate(house, secret, *arguments):
+    """The command line in a process of its own: its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cli.main",
+        *arguments,
+        "--gateway",
+        house.address("gateway"),
+        "--key",
+        secret,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, told = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, out.decode() + told.decode()
+
+
+async def test_the_command_line_estimates_and_compares(house, tenant):
+    """Figures for people, JSON for programs, and an exit code that says when nobody answered."""
+    secret = await house.key(tenant)
+    code, told = await spendgate(house, secret, "estimate", "How far is the moon?")
+    assert code == 0, told
+    assert "tokens in" in told
+    assert "cheapest" in told
+    code, told = await spendgate(
+        house, secret, "estimate", "How far is the moon?", "--model", "strong", "--json"
+    )
+    assert json.loads(told)["routed"]["model"] == "strong"
+    code, told = await spendgate(
+        house, secret, "compare", "How far is Mars?", "--model", "cheap", "--model", "strong"
+    )
+    assert code == 0, told
+    assert told.count("── ") == 2
+    assert "$" in told.splitlines()[-1]
+    code, told = await spendgate(house, secret, "compare", "x", "--model", "fail-400")
+    assert code == 1, told
+    assert "failed" in told
