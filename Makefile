@@ -14,7 +14,7 @@ SERVICE ?= gateway
 SEEDS ?= 10000
 PEERS ?=
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-overload bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench: setup ## load on the whole fleet, and on the PEERS named (litellm,portkey
 
 bench-hops: setup ## a plain hop against a coalesced one
 	$(BIN)/python -m bench.hops
+
+bench-overload: setup ## measure the fleet at four times what it can do, and after
+	$(BIN)/python -m bench.overload
 
 bench-router: setup ## measure the router's choices on the outcomes in DATA (and ESCALATION)
 	$(BIN)/python -m bench.router $(DATA) $(if $(ESCALATION),--escalation $(ESCALATION))

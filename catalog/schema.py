@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from catalog.admission import AdmissionConfig
 from catalog.alerts import AlertsConfig
+from catalog.auth import AuthConfig
 from catalog.automatic import is_automatic, policy_word
 from catalog.caching import CacheConfig, CacheScope
 from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
+from catalog.privacy import PrivacyConfig, TenantPrivacy
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.resilience import DeploymentConfig, RetryConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
@@ -49,6 +52,7 @@ __all__ = [
     "ModelConfig",
     "PolicyConfig",
     "PriceConfig",
+    "PrivacyConfig",
     "PromptPolicy",
     "PromptsConfig",
     "ProviderConfig",
@@ -56,6 +60,7 @@ __all__ = [
     "RetryConfig",
     "RoutingConfig",
     "RoutingPolicy",
+    "TenantPrivacy",
     "TimeoutsConfig",
     "is_automatic",
     "policy_word",
@@ -167,6 +172,9 @@ class ProviderConfig(Section):
     """The environment variable that says where it is."""
     api_key_env: EnvironmentName | None = None
     """The environment variable that holds the key. Default: no key is sent."""
+    private_network: bool = False
+    """Whether the name in its address may stand for one that is not on the public internet.
+    Needless for localhost and for an address that is written out."""
     timeout_seconds: Seconds = 120.0
     """Longest wait for one whole answer."""
     priced_as: Name | None = None
@@ -366,5 +374,11 @@ class FleetConfig(Section):
     """How fast callers may call."""
     ledger: LedgerConfig = LedgerConfig()
     """How gateways work with the ledger."""
+    admission: AdmissionConfig = AdmissionConfig()
+    """How tenants share a gateway that is busy."""
+    auth: AuthConfig = AuthConfig()
+    """How callers show who they are, besides virtual keys."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """Whose prompts and answers may be seen."""

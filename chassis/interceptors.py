@@ -216,11 +216,7 @@ class _LayeredHandler(grpc.ServiceRpcHandler):
         raise NotImplementedError(f"{method}: callers' streams have no layers")
 
     def _call(self, method: str, context: Any) -> Call:
-        metadata = {
-            key: value
-            for key, value in context.invocation_metadata() or ()
-            if isinstance(value, str)
-        }
+        metadata = _metadata(context)
         call = Call(method, context, metadata, self._room.telemetry, Deadline.after(0))
         set_current_call(call)
         return call
@@ -263,3 +259,13 @@ def _checked(request: Any) -> Any:
     if isinstance(request, _BadWire):
         raise message_invalid()
     return request
+
+
+def _metadata(context: Any) -> dict[str, str]:
+    """The caller's, by name. A credential that came twice is none: two readers may believe
+    different ones."""
+    pairs = context.invocation_metadata() or ()
+    metadata = {key: value for key, value in pairs if isinstance(value, str)}
+    if sum(key == "authorization" for key, _ in pairs) > 1:
+        metadata.pop("authorization", None)
+    return metadata

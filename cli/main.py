@@ -14,6 +14,8 @@ SINGLE_COMMANDS = (up, chat, models, trace)
 LAZY = {
     "demo": ("cli.demo", "Run a support chatbot's day through a fleet and print what it saved."),
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
+    "estimate": ("cli.estimate", "Ask what a prompt would cost, before it is sent."),
+    "compare": ("cli.compare", "Ask several models the same and see answers and costs."),
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
     "cache": ("cli.cache", "See what the cache saved and why; take answers out of it."),

@@ -13,8 +13,9 @@ from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from chassis.calls import current_call
 from chassis.deadline import Deadline
 from chassis.errors import FieldViolation, InvalidFields, RemoteError
+from gateway.audit import Audit
 from gateway.door import Identity
-from gateway.errors import AdminRequired, KeyInvalid, from_service
+from gateway.errors import ERRORS, AdminRequired, KeyInvalid, from_service
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
 
@@ -46,8 +47,9 @@ class Ledger(Protocol):
 class Desk:
     """Hands calls on."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, audit: Audit) -> None:
         self._ledger = ledger
+        self._audit = audit
 
     async def forward(self, method: str, request: Any, caller: object, deadline: Deadline) -> Any:
         """The ledger's answer; a request that names no tenant is the caller's own.
@@ -57,6 +59,26 @@ class Desk:
         """
         if not isinstance(caller, Identity):
             raise KeyInvalid
+        outcome = "INTERNAL"
+        try:
+            answer = await self._forwarded(method, request, caller, deadline)
+            outcome = "OK"
+            return answer
+        except Exception as error:
+            outcome = RemoteError(ERRORS.to_status(error)).reason
+            raise
+        finally:
+            self._audit.did(
+                f"ledger.{method}",
+                outcome,
+                tenant=caller.tenant,
+                caller=caller.key_id,
+                target=_target(request),
+            )
+
+    async def _forwarded(
+        self, method: str, request: Any, caller: Identity, deadline: Deadline
+    ) -> Any:
         if not caller.admin:
             raise AdminRequired
         *path, field = FORWARDED[method]
@@ -74,6 +96,16 @@ class Desk:
             if error.reason:
                 raise
             raise from_service("ledger", error) from None
+
+
+def _target(request: Any) -> str:
+    """The id of what is asked for, where the request has one."""
+    for place in (request, getattr(request, "budget", None), getattr(request, "key", None)):
+        for name in ("budget_id", "key_id"):
+            value = getattr(place, name, "")
+            if value and isinstance(value, str):
+                return value
+    return ""
 
 
 def add_to_server(desk: Desk, server: Any) -> None:

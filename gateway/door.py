@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from spendgate.gateway.v1 import compare_pb2, estimate_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
@@ -80,6 +81,26 @@ class Door(Protocol):
         self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
     ) -> TokenCount:
         """What a model would be asked to read. Nothing is called, booked or kept."""
+        ...
+
+    async def estimate(
+        self,
+        request: estimate_pb2.EstimateRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> estimate_pb2.EstimateResponse:
+        """What a prompt would cost. Nothing is booked."""
+        ...
+
+    async def compare(
+        self,
+        request: compare_pb2.CompareRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> compare_pb2.CompareResponse:
+        """The same prompt by several models, each a request of its own."""
         ...
 
     async def submit_feedback(

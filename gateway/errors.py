@@ -32,15 +32,21 @@ _FORWARDED = {
 
 
 class KeyInvalid(Exception):
-    """The key is missing, unknown, disabled or expired."""
+    """The key or token is missing, unknown, disabled or expired. `why` is for the audit log, never
+    for the caller."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Overloaded(Exception):
-    """As many requests are under way as there may be."""
+    """There is as much to do as can be done in time; nothing of the request was."""
 
-    def __init__(self, requests_max: int) -> None:
-        super().__init__(f"{requests_max} requests under way")
+    def __init__(self, requests_max: int, retry_seconds: float = OVERLOADED_RETRY_SECONDS) -> None:
+        super().__init__(f"at most {requests_max} requests under way")
         self.requests_max = requests_max
+        self.retry_seconds = retry_seconds
 
 
 class ModelUnpriced(Exception):
@@ -53,6 +59,14 @@ class ModelUnpriced(Exception):
 
 class AdminRequired(Exception):
     """The key may call models, and nothing else."""
+
+
+class IdempotencyMismatch(Exception):
+    """The idempotency key was sent before with another body."""
+
+
+class IdempotencyAnswerLost(Exception):
+    """The idempotency key's request was answered, and its answer could not be kept."""
 
 
 class ModelNotAllowed(Exception):
@@ -128,7 +142,7 @@ def _key_invalid(_: KeyInvalid) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.UNAUTHENTICATED,
         "KEY_INVALID",
-        "the key is missing or not valid; send `authorization: Bearer <virtual key>`",
+        "the key is missing or not valid; send `authorization: Bearer <virtual key or token>`",
     )
 
 
@@ -136,9 +150,9 @@ def _overloaded(error: Overloaded) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "OVERLOADED",
-        f"{error.requests_max} requests are under way, try again shortly",
+        "the gateway has all the work it can do in time; nothing was begun, try again shortly",
         {"requestsMax": str(error.requests_max)},
-        retry_after_seconds=OVERLOADED_RETRY_SECONDS,
+        retry_after_seconds=error.retry_seconds,
     )
 
 
@@ -156,6 +170,23 @@ def _admin_required(_: AdminRequired) -> ErrorStatus:
         grpc.StatusCode.PERMISSION_DENIED,
         "ADMIN_REQUIRED",
         "this key may call models only; budgets, keys and books take one with the admin role",
+    )
+
+
+def _idempotency_mismatch(_: IdempotencyMismatch) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "IDEMPOTENCY_MISMATCH",
+        "this idempotency key was sent before with another body; take a new key for it",
+    )
+
+
+def _idempotency_answer_lost(_: IdempotencyAnswerLost) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "IDEMPOTENCY_ANSWER_LOST",
+        "the request of this idempotency key was answered and charged, but the answer was too"
+        " large to be kept; it is not asked again",
     )
 
 
@@ -246,6 +277,8 @@ ERRORS = ErrorTable(
         ModelUnpriced: _model_unpriced,
         ModelNotAllowed: _model_not_allowed,
         AdminRequired: _admin_required,
+        IdempotencyMismatch: _idempotency_mismatch,
+        IdempotencyAnswerLost: _idempotency_answer_lost,
         RateLimited: _rate_limited,
         ProviderRefused: _provider_refused,
         ProviderFailed: _provider_failed,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
+from spendgate.gateway.v1 import compare_pb2, estimate_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
@@ -54,6 +55,26 @@ class LiveDoor:
     ) -> pb.EmbedResponse:
         """Makes vectors of texts."""
         return await self._door.embed(request, identity, traceparent, deadline)
+
+    async def estimate(
+        self,
+        request: estimate_pb2.EstimateRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> estimate_pb2.EstimateResponse:
+        """What a prompt would cost."""
+        return await self._door.estimate(request, identity, traceparent, deadline)
+
+    async def compare(
+        self,
+        request: compare_pb2.CompareRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> compare_pb2.CompareResponse:
+        """The same prompt by several models."""
+        return await self._door.compare(request, identity, traceparent, deadline)
 
     async def submit_feedback(
         self, request: pb.SubmitFeedbackRequest, identity: Identity

@@ -40,7 +40,22 @@ class GatewaySettings(ServiceSettings):
     """Folder of what must still be booked. One gateway process a folder."""
 
     requests_max: Annotated[int, Field(ge=1)] = 1024
-    """Requests under way at once; more are refused with a hint when to come back."""
+    """Requests under way at once, those that wait for a provider too; more are refused with a
+    hint when to come back. One tenant gets nine tenths of them at most."""
+
+    work_seconds_target: Annotated[float, Field(gt=0, le=60)] = 0.1
+    """What the fleet's own work on a request may take before fewer are worked on at once. What a
+    provider takes does not count. Work that takes longer on an idle fleet may take twice that."""
+
+    work_least: Annotated[int, Field(ge=1)] = 8
+    """Requests that may be worked on at once however long it takes."""
+
+    waiting_requests_max: Annotated[int, Field(ge=0)] = 128
+    """Requests that wait for their turn; of more, the newest of the tenant with the most waiting
+    is refused."""
+
+    waiting_seconds_max: Annotated[float, Field(gt=0, le=60)] = 0.5
+    """Longest wait for a turn; then a request is refused, with nothing done for it."""
 
     prompt_bytes_max: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
     """Largest prompt, in bytes on the wire."""
@@ -71,6 +86,9 @@ class GatewaySettings(ServiceSettings):
     settle_seconds_max: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the ledger to book an answered request; then the outbox carries it."""
 
+    idempotency_seconds_max: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 24 * 3600
+    """How long an idempotency key's answer is told again."""
+
     book_linger_ms: Annotated[int, Field(ge=0, le=1000)] = 0
     """Answers go out once their charge is on this gateway's disk, and charges gather for so long
     before the ledger books them: fewer, larger transactions. 0: the ledger books first."""
@@ -81,6 +99,15 @@ class GatewaySettings(ServiceSettings):
 
     limits_seconds_max: Annotated[float, Field(gt=0, le=5)] = 0.25
     """Longest wait for that Redis; then this gateway counts by itself for a while."""
+
+    audit_file: Path | None = None
+    """File of the audit log, JSON lines. Default: among the service's own log lines."""
+
+    audit_bytes_max: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """Size at which that file is turned over."""
+
+    audit_files_max: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Full files of the audit log that are kept."""
 
     trust_incoming_traces: bool = False
     """Keep the sampled flag of a caller's traceparent instead of deciding here."""

@@ -7,6 +7,7 @@ from typing import Any
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
+from catalog.caching import TtlClassName
 from chassis.errors import FieldViolation, InvalidFields
 from gateway.anthropic.unpriced import unpriced
 from gateway.openai.read import object_from, value_from
@@ -18,6 +19,8 @@ TAG_NAME_BYTES_MAX = 64
 TAG_VALUE_BYTES_MAX = 128
 # Budgets count on tags that begin so to be what a caller's token claims.
 CLAIM_PREFIX = "claim."
+KEY_BYTES_MAX = 128
+TTL_CLASSES = tuple(each.value for each in TtlClassName)
 OUTPUT_TOKENS_MAX = 10**9
 CHOICES_MAX = 16
 KEEP_PERCENT_MAX = 99
@@ -100,6 +103,13 @@ def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
             yield FieldViolation("options.tags", f"values have at most {TAG_VALUE_BYTES_MAX} bytes")
     if options.HasField("cost_max_nanos") and options.cost_max_nanos < 1:
         yield FieldViolation("options.cost_max_nanos", "is at least 1")
+    key = options.idempotency_key
+    if key and not (key.isascii() and key.isprintable() and len(key) <= KEY_BYTES_MAX):
+        yield FieldViolation(
+            "options.idempotency_key", f"takes at most {KEY_BYTES_MAX} bytes of printable ASCII"
+        )
+    if options.cache_ttl_class and options.cache_ttl_class not in TTL_CLASSES:
+        yield FieldViolation("options.cache_ttl_class", f"is one of {', '.join(TTL_CLASSES)}")
     yield from _of_shaping(options)
     if options.cache_mode not in pb.CacheMode.values():
         yield FieldViolation("options.cache_mode", "is not a mode this gateway knows")

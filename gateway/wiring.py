@@ -5,12 +5,15 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+from spendgate.gateway.v1 import compare_pb2_grpc as compare_grpc
+from spendgate.gateway.v1 import estimate_pb2_grpc as estimate_grpc
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
@@ -18,16 +21,21 @@ from chassis.listening import OFF, AddressTaken
 from chassis.live import Live
 from chassis.server import Outfit, Room
 from gateway import desk
+from gateway.audit import Audit
 from gateway.compression_trials import CompressionTest
 from gateway.door import Door
 from gateway.errors import ERRORS
 from gateway.http.intake import EdgeLimits
 from gateway.http.parts import make_edge
 from gateway.http.server import HttpServer
+from gateway.idempotency.making import make_once
+from gateway.identity.making import make_audit, make_callers, make_tokens
+from gateway.identity.tokens import Tokens
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
 from gateway.live_door import LiveDoor
+from gateway.net.guard import AddressGuard
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
@@ -37,6 +45,13 @@ from gateway.providers.port import Provider
 from gateway.saga.books import Books
 from gateway.saga.making import make_door, make_kept
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
+from gateway.servicer_pricing import (
+    COMPARE_SERVICE,
+    ESTIMATE_SERVICE,
+    PRICING_SPAN_METHODS,
+    CompareServicer,
+    EstimateServicer,
+)
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
@@ -49,15 +64,19 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     Raises: catalog.config.ConfigError; SetupProblem; OutboxLocked; AddressTaken; OSError.
     """
     outbox_part = outfit.health.part("outbox")
-    session = open_session()
-    live = _live_fleet(settings, outfit, session)
+    audit = make_audit(settings)
+    guard = AddressGuard()
+    session = open_session(guard)
+    live = _live_fleet(settings, outfit, session, guard)
     try:
         loaded = await live.open()
     except BaseException:
         await session.close()
+        await audit.close()
         raise
     services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
+    once = make_once(settings, loaded.fleet)
     books = Books(
         services,
         outbox,
@@ -73,62 +92,72 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         books=books,
         telemetry=outfit.telemetry,
         limits=make_limits(settings, loaded.fleet),
+        callers=make_callers(settings, services, tokens=loaded.tokens, audit=audit),
+        once=once,
     )
     door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers, loaded.embedders))
 
     def take_over(changed: _Loaded) -> None:
-        kept.take_over(changed.fleet)
+        kept.take_over(changed.fleet, changed.tokens)
         door.take_over(make_door(kept, changed.fleet, changed.providers, changed.embedders))
 
     live.on_change(take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
     http = await _open_http(settings, outfit, door)
 
-    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
-    servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
-        servicers=[
-            (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
-            (desk.add_to_server, desk.Desk(services)),
-        ],
-        service_names=[SERVICE_NAME],
+        servicers=_servicers(door, services, audit),
+        service_names=[SERVICE_NAME, ESTIMATE_SERVICE, COMPARE_SERVICE],
         errors=ERRORS,
         authenticate=door.authenticate,
-        own_span_methods=OWN_SPAN_METHODS,
+        own_span_methods=OWN_SPAN_METHODS | PRICING_SPAN_METHODS,
         reload=live.reload_soon,
         drains=[("http", http.stop)] if http is not None else [],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
             ("outbox", outbox.close),
             ("services", services.close),
+            ("idempotency", once.close),
             ("session", session.close),
+            ("audit", audit.close),
             ("limits", kept.limits.close),
             ("relay", partial(_stop, relay, watcher, reader)),
             ("bookings", books.drain),
             *([("leases", kept.leases.close)] if kept.leases is not None else []),
+            ("keyed requests", once.drain),
         ],
     )
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A fleet file, and the adapters of its providers with their keys."""
+    """A fleet file, the adapters of its providers with their keys, and who checks tokens."""
 
     fleet: Fleet
     providers: Mapping[str, Provider]
     embedders: Mapping[str, Provider]
+    tokens: Tokens | None
 
 
 def _live_fleet(
-    settings: GatewaySettings, outfit: Outfit, session: aiohttp.ClientSession
+    settings: GatewaySettings,
+    outfit: Outfit,
+    session: aiohttp.ClientSession,
+    guard: AddressGuard,
 ) -> Live[_Loaded]:
+    before: Tokens | None = None
+
     async def load() -> _Loaded:
+        nonlocal before
         fleet = await asyncio.to_thread(load_fleet, settings.config)
-        return _Loaded(
+        loaded = _Loaded(
             fleet,
-            make_providers(fleet, session, os.environ),
-            make_providers(fleet, session, os.environ, EMBEDDERS),
+            make_providers(fleet, session, os.environ, guard),
+            make_providers(fleet, session, os.environ, guard, EMBEDDERS),
+            make_tokens(fleet.config.auth, session=session, guard=guard, before=before),
         )
+        before = loaded.tokens
+        return loaded
 
     return Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
 
@@ -157,6 +186,18 @@ async def _stop(*tasks: "asyncio.Task[None]") -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _servicers(door: Door, services: GrpcServices, audit: Audit) -> Sequence[Any]:
+    """What answers on the gRPC port, with what adds it there."""
+    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
+    servicer = GatewayServicer(door, CompressionTest(door, similarity))
+    return [
+        (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
+        (estimate_grpc.add_EstimateServiceServicer_to_server, EstimateServicer(door)),
+        (compare_grpc.add_CompareServiceServicer_to_server, CompareServicer(door)),
+        (desk.add_to_server, desk.Desk(services, audit)),
+    ]
 
 
 def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:

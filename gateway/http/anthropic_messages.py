@@ -47,7 +47,7 @@ class AnthropicMessages:
         )
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
-        deadline = self._intake.deadline()
+        deadline = self._intake.deadline(request)
         identity, asked = await self._read(request)
         add_options(request.headers, asked.options)
         if asked.stream:
@@ -81,7 +81,7 @@ class AnthropicMessages:
     async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
         identity, asked = await self._read(request)
         wanted = gateway_pb2.CompleteRequest(model=asked.model, prompt=asked.prompt)
-        deadline = Deadline.after(_COUNT_SECONDS_MAX)
+        deadline = self._intake.deadline(request).sooner(_COUNT_SECONDS_MAX)
         count = await self._intake.door.count_tokens(wanted, identity, deadline)
         told = {
             "estimated": count.error_bound_permille > 0,

@@ -15,7 +15,7 @@ from google.rpc import status_pb2
 
 from chassis.deadline import Deadline
 from gateway.door import Door, Identity
-from gateway.http.headers import only
+from gateway.http.headers import only, timeout_seconds
 from gateway.openai.errors import HttpError
 from gateway.openai.read import NotJson
 
@@ -100,9 +100,12 @@ class Intake:
         self.door = door
         self.limits = limits
 
-    def deadline(self) -> Deadline:
-        """When a request that comes in now must have its answer."""
-        return Deadline.after(self.limits.request_seconds_max)
+    def deadline(self, request: web.Request | None = None) -> Deadline:
+        """When a request that comes in now must have its answer: as its x-spendgate-timeout-seconds
+        says, within the edge's limit. Raises: InvalidFields."""
+        deadline = Deadline.after(self.limits.request_seconds_max)
+        seconds = timeout_seconds(request.headers) if request is not None else None
+        return deadline if seconds is None else deadline.sooner(seconds)
 
     async def identify(self, request: web.Request, key_header: str = "") -> Identity:
         """The caller behind the `Authorization` header, or behind a key in `key_header`.

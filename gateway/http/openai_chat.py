@@ -51,7 +51,7 @@ class OpenAIChat:
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        deadline = self._intake.deadline()
+        deadline = self._intake.deadline(request)
         identity = await self._intake.identify(request)
         chat = await self._intake.read(request, parse_chat)
         request[LIMIT_NAME] = chat.limit_name

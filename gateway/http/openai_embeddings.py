@@ -44,7 +44,7 @@ class OpenAIEmbeddings:
         return (Route("POST", "/v1/embeddings", self._embed),)
 
     async def _embed(self, request: web.Request) -> web.StreamResponse:
-        deadline = self._intake.deadline()
+        deadline = self._intake.deadline(request)
         identity = await self._intake.identify(request)
         wanted = await self._intake.read(request, parse_embeddings)
         add_options(request.headers, wanted.options)

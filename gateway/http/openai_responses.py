@@ -47,7 +47,7 @@ class OpenAIResponses:
         )
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
-        deadline = self._intake.deadline()
+        deadline = self._intake.deadline(request)
         identity = await self._intake.identify(request)
         request[LIMIT_NAME] = "max_output_tokens"
         wanted = await self._intake.read(request, parse_responses)

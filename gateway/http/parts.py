@@ -10,6 +10,7 @@ from gateway.http.intake import EdgeLimits, Intake, Part
 from gateway.http.openai_chat import OpenAIChat
 from gateway.http.openai_embeddings import OpenAIEmbeddings
 from gateway.http.openai_responses import OpenAIResponses
+from gateway.http.pricing import Pricing
 
 
 def make_edge(
@@ -28,5 +29,6 @@ def make_edge(
         AnthropicMessages(intake, errors, new_id=new_id),
         OpenAIResponses(intake, errors, new_id=new_id, now=now),
         OpenAIEmbeddings(intake),
+        Pricing(intake, now=now),
     ]
     return Edge(parts, errors, limits, ready=ready)

@@ -62,6 +62,8 @@ _PARAMS = {
     "options.feature": "x-spendgate-feature",
     "options.session": "x-spendgate-session",
     "options.project": "x-spendgate-project",
+    "options.idempotency_key": "idempotency-key",
+    "options.cache_ttl_class": "x-spendgate-cache-ttl-class",
     "options.cache_mode": "x-spendgate-cache",
     "options.cost_max_nanos": "x-spendgate-cost-max-usd",
     "prompt": "messages",

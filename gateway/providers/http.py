@@ -13,6 +13,7 @@ import orjson
 from yarl import URL
 
 from chassis.deadline import Deadline
+from gateway.net.guard import AddressGuard
 from gateway.providers.port import (
     Billed,
     ProviderError,
@@ -85,14 +86,22 @@ class HttpLimits:
     event_bytes_max: int = 4 * 2**20
 
 
-def open_session(connections_max: int = 1_024) -> aiohttp.ClientSession:
+def open_session(
+    guard: AddressGuard | None = None, connections_max: int = 1_024
+) -> aiohttp.ClientSession:
     """The pool that all providers share. To be closed by who opened it.
 
-    It keeps no cookies, takes no proxy from the environment and no netrc.
+    It connects only where `guard` lets it (the gateway always has one; without one, anywhere),
+    keeps no cookies, takes no proxy from the environment and no netrc.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=connections_max, keepalive_timeout=_POOL_IDLE_SECONDS_MAX
+            limit=connections_max,
+            keepalive_timeout=_POOL_IDLE_SECONDS_MAX,
+            resolver=guard,
+            socket_factory=guard.socket if guard is not None else None,
+            # A name is asked for again at each new connection, and looked at again.
+            use_dns_cache=False,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,

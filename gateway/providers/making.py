@@ -17,6 +17,8 @@ from chassis.invariant import InvariantBroken
 from chassis.settings import FILE_SUFFIX, SettingsError, secret_of
 from gateway.anthropic.markers import Beginnings, Markers, RatesOf
 from gateway.bedrock.sigv4 import AwsKeys
+from gateway.net.guard import AddressGuard, AddressRefused
+from gateway.privacy.guard import guarded
 from gateway.providers.anthropic import AnthropicProvider
 from gateway.providers.as_answers import EmbeddingsAsAnswers
 from gateway.providers.azure import AzureProvider
@@ -160,9 +162,11 @@ def make_providers(
     fleet: Fleet,
     session: aiohttp.ClientSession,
     environ: Mapping[str, str],
+    guard: AddressGuard,
     adapters_by_kind: Mapping[str, Callable[[Placed], Provider]] = _ADAPTERS,
 ) -> dict[str, Provider]:
-    """Every configured provider whose kind has an adapter, by name.
+    """Every configured provider whose kind has an adapter, by name; `guard` is the session's, and
+    lets their addresses through from now on.
 
     Raises: SetupProblem with every problem.
     """
@@ -182,7 +186,13 @@ def make_providers(
             except SettingsError as error:
                 problems += [f"provider {name}: {each}" for each in error.problems]
                 continue
-            if address is None or problems:
+            if address is None:
+                continue
+            try:
+                guard.permit(address, private_network=place.private_network)
+            except AddressRefused as error:
+                problems.append(f"provider {name}: its address {error}")
+            if problems:
                 continue
             placed = Placed(
                 name=name,
@@ -200,7 +210,7 @@ def make_providers(
             )
             adapters.append(make(placed))
         if len(adapters) == len(config.places()):
-            providers[name] = _together(name, config, adapters)
+            providers[name] = guarded(_together(name, config, adapters), fleet.config.privacy)
     if problems:
         raise SetupProblem(problems)
     return providers

@@ -12,7 +12,7 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
-from catalog.caching import CachingMode, CachingPolicy
+from catalog.caching import CachingMode, CachingPolicy, TtlClassName
 from catalog.prompts import PromptsConfig
 from catalog.schema import CacheConfig, CacheScope, is_automatic, policy_word
 from chassis import names
@@ -20,6 +20,7 @@ from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
 from gateway.limits.rules import NO_RATES, Rates
+from gateway.overload.admission import NO_PLACE, Place
 from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
@@ -77,6 +78,8 @@ class Ask:
     refitted: bool = False
     # What is asked for, in OpenTelemetry's words: "chat" or "embeddings".
     operation: str = "chat"
+    # Its place among what the fleet works on.
+    place: Place = NO_PLACE
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -119,6 +122,7 @@ def open_ask(
     prompts: PromptsConfig,
     new_id: Callable[[], str],
     operation: str = "chat",
+    place: Place = NO_PLACE,
 ) -> Ask:
     """Takes a checked request in and opens its root span; the caller ends it.
 
@@ -135,6 +139,10 @@ def open_ask(
         tags={**options.tags, **dict(identity.tags)},
     )
     caching = cache.policy_for(attribution.feature)
+    if options.cache_ttl_class:
+        # A class that is asked for lives as long as classes do, not as the feature's own time says.
+        wanted = {"ttl_class": TtlClassName(options.cache_ttl_class), "ttl_seconds": None}
+        caching = caching.model_copy(update=wanted)
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
     span = telemetry.start(
@@ -167,6 +175,7 @@ def open_ask(
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
         hedge=options.hedge if options.HasField("hedge") else None,
+        place=place,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
         operation=operation,
     )

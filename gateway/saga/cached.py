@@ -108,7 +108,8 @@ class Cached:
         place = place_of(ask, ask.finding)
         token = ask.finding.lease or self._tokens.get(place, "")
         if not token and ask.finding.led_elsewhere:
-            await self._wait(ask)
+            with ask.place.lent():
+                await self._wait(ask)
             token = ask.finding.lease
         if not token:
             yield

@@ -113,7 +113,9 @@ class Caller:
                     if not self._may_be_longer(ask, error):
                         return
                     if self._retry.too_long is TooLong.FIT:
-                        if not await self._refit.shorten(ask, candidate):
+                        with ask.place.worked():
+                            shorter = await self._refit.shorten(ask, candidate)
+                        if not shorter:
                             return
                         continue
                     window = self._refit.window_of(candidate, ask)

@@ -92,6 +92,7 @@ class Embedder:
         else:
             usage = _usage_of(texts)
             cost = await self._answers.from_cache_alone(ask, texts[0].model, usage)
+            ask.place.measured()
             outcome = Outcome(
                 source=pb.ANSWER_SOURCE_CACHE_EXACT,
                 model=texts[0].model,
@@ -135,7 +136,9 @@ class Embedder:
         # No cheaper model will do, so a budget that wants one has to take this one or refuse.
         ask.downgraded = True
         async with self._limits.at_model(ask), self._steps.hold(ask) as hold:
-            attempt, given = await self._caller.complete(ask, hold)
+            ask.place.measured()
+            with ask.place.lent():
+                attempt, given = await self._caller.complete(ask, hold)
             booked = self._book(ask, hold, attempt, given, texts)
             for text, choice in zip(new, given.choices, strict=True):
                 text.vector = vector_of(choice)

@@ -17,6 +17,7 @@ from catalog.agreement import agree, comparable
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
+from gateway.overload.admission import NO_PLACE
 from gateway.ports import Services
 from gateway.saga.answers import Answer
 from gateway.saga.ask import Ask
@@ -97,6 +98,7 @@ class HitShadow:
             deadline=Deadline.after(CALL_SECONDS_MAX),
             span=span,
             streams=False,
+            place=NO_PLACE,
             finding=cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE),
             lease="",
         )

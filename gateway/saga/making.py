@@ -10,8 +10,12 @@ from datetime import UTC, datetime
 from catalog.fleet import Fleet
 from catalog.resilience import TooLong
 from chassis.telemetry import Telemetry
-from gateway.auth import Keys
+from gateway.idempotency.once import Once
+from gateway.identity.callers import Callers
+from gateway.identity.tokens import Tokens
 from gateway.limits.limits import Limits
+from gateway.overload.admission import Admission
+from gateway.overload.making import make_admission
 from gateway.ports import Services
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
@@ -44,7 +48,9 @@ class Kept:
     books: Books
     telemetry: Telemetry
     limits: Limits
-    keys: Keys
+    admission: Admission
+    callers: Callers
+    once: Once
     sessions: Sessions
     budget_use: BudgetUse
     purse: Purse
@@ -52,9 +58,13 @@ class Kept:
     # None when the first fleet file wants none.
     leases: Leases | None
 
-    def take_over(self, fleet: Fleet) -> None:
-        """The rules of `fleet` hold from now on, for what was counted before too."""
+    def take_over(self, fleet: Fleet, tokens: Tokens | None) -> None:
+        """The rules of `fleet` hold from now on, for what was counted before too; `tokens` checks
+        the tokens of its issuers."""
         config = fleet.config
+        self.admission.take_over(config.admission.weights)
+        self.callers.take_over(tokens)
+        self.once.take_over(config.timeouts.request_seconds)
         self.limits.take_over(config.limits)
         self.purse.take_over(config.routing.learning.shadow_usd_per_day_max)
         self.upstreams.take_over(config.retry)
@@ -70,6 +80,8 @@ def make_kept(
     books: Books,
     telemetry: Telemetry,
     limits: Limits,
+    callers: Callers,
+    once: Once,
 ) -> Kept:
     """What a process begins with, under its first fleet file."""
     return Kept(
@@ -78,11 +90,9 @@ def make_kept(
         books=books,
         telemetry=telemetry,
         limits=limits,
-        keys=Keys(
-            services,
-            seconds_max=settings.identity_seconds_max,
-            count_max=settings.identities_max,
-        ),
+        admission=make_admission(settings, fleet.config.admission),
+        callers=callers,
+        once=once,
         sessions=Sessions(),
         budget_use=BudgetUse(services),
         purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, _now),
@@ -159,11 +169,13 @@ def make_door(
             fleet=fleet,
             services=services,
             books=books,
-            keys=kept.keys,
+            callers=kept.callers,
             steps=steps,
             caller=caller,
             answers=answers,
             limits=kept.limits,
+            admission=kept.admission,
+            once=kept.once,
             plans=Plans(caller, answers, outcomes),
             shadows=shadows,
             cached=cached,

@@ -20,6 +20,7 @@ from catalog.money import NANOS_PER_USD
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
+from gateway.overload.admission import NO_PLACE
 from gateway.ports import Services
 from gateway.saga.answers import Answers, Booked
 from gateway.saga.ask import Ask
@@ -182,6 +183,7 @@ class Shadows:
             deadline=Deadline.after(SHADOW_SECONDS_MAX),
             span=span,
             streams=False,
+            place=NO_PLACE,
             first_token_ms=0,
         )
 

@@ -271,10 +271,7 @@ class Steps:
         )
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
-        count = ask.prepared.input
-        tokens = count.tokens + -(-count.tokens * count.error_bound_permille // PERMILLE)
-        if self._vendor(candidate.model) != self._vendor(ask.model):
-            tokens = -(-tokens * OTHER_VENDOR_NUMERATOR // OTHER_VENDOR_DENOMINATOR)
+        tokens = self.input_tokens_at_most(ask, candidate.model)
         usage = worst_usage(
             tokens + self._settings.hold_tokens_margin,
             candidate.output_tokens_max,
@@ -287,6 +284,14 @@ class Steps:
             usage=chat_pb2.TokenUsage(**held_tokens),
             provider=candidate.provider,
         )
+
+    def input_tokens_at_most(self, ask: Ask, model: str) -> int:
+        """Input tokens that `model` may read by its own count, what its provider adds left out."""
+        count = ask.prepared.input
+        tokens: int = count.tokens + -(-count.tokens * count.error_bound_permille // PERMILLE)
+        if self._vendor(model) != self._vendor(ask.model):
+            tokens = -(-tokens * OTHER_VENDOR_NUMERATOR // OTHER_VENDOR_DENOMINATOR)
+        return tokens
 
     def _vendor(self, model: str) -> str:
         """Models of one vendor count alike."""

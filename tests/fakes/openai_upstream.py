@@ -46,6 +46,8 @@ class OpenAIUpstream:
     # Callers that hung up before their answer was whole.
     hung_up: Counter[str] = field(default_factory=Counter)
     connections: set[int] = field(default_factory=set)
+    # How long it thinks before every answer.
+    delay_seconds: float = 0.0
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
 
@@ -100,6 +102,7 @@ class OpenAIUpstream:
         script = self.script.get(model, model).partition(":")[0]
         play = SCRIPTS.get(script, happy)
         try:
+            await asyncio.sleep(self.delay_seconds)
             return await play(Turn(request, body, self.calls[model], script))
         except (asyncio.CancelledError, ConnectionError):
             self.hung_up[model] += 1

@@ -12,10 +12,15 @@ from catalog.config import parse_config
 from catalog.fleet import Fleet
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
+from gateway.audit import Audit
 from gateway.auth import Keys
 from gateway.door import Identity
+from gateway.errors import ERRORS
+from gateway.idempotency.once import Once
+from gateway.identity.callers import Callers
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
+from gateway.overload.making import make_admission
 from gateway.providers.as_answers import EmbeddingsAsAnswers
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
@@ -36,7 +41,9 @@ from gateway.saga.steps import Steps
 from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
 from gateway.upstreams.upstreams import Upstreams
+from tests.fakes.audit_lines import AuditLines
 from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.once_store import MemoryOnceStore
 from tests.fakes.outbox import MemoryOutbox
 from tests.fakes.provider import FakeProvider
 from tests.fakes.services import FakeServices
@@ -127,17 +134,21 @@ class House:
         shadows = Shadows(
             self.services, self.books, steps, telemetry=telemetry, new_id=new_id, **kit
         )
+        self.audit, self.once_store = AuditLines(), MemoryOnceStore()
+        self.admission = make_admission(settings, fleet.config.admission)
         self.door = Completer(
             Parts(
                 settings=settings,
                 fleet=fleet,
                 services=self.services,
                 books=self.books,
-                keys=Keys(self.services, seconds_max=10, count_max=100),
+                callers=self._callers(),
                 steps=steps,
                 caller=caller,
                 answers=answers,
                 limits=self._limits(fleet, new_id),
+                admission=self.admission,
+                once=self._once(),
                 plans=Plans(caller, answers, outcomes),
                 shadows=shadows,
                 cached=cached,
@@ -186,6 +197,14 @@ class House:
             now=now,
             clock=lambda: self.clock,
         )
+
+    def _once(self):
+        keyed = {"hash_key": b"", "kept_seconds": 60, "work_seconds_max": 30}
+        return Once(self.once_store, ERRORS, **keyed)
+
+    def _callers(self):
+        keys = Keys(self.services, seconds_max=10, count_max=100)
+        return Callers(keys, None, Audit(self.audit), seconds_max=10, count_max=100)
 
     def _hit_shadow(self, telemetry, new_id):
         return HitShadow(

@@ -17,12 +17,15 @@ from chassis.deadline import Deadline
 from chassis.server import Outfit, Room, running
 from chassis.settings import ServiceSettings
 from gateway import desk
+from gateway.audit import Audit
 from gateway.door import Identity
 from gateway.errors import ERRORS, KeyInvalid
+from tests.fakes.audit_lines import AuditLines
 from tests.fakes.ledger_clock import SetClock
 from tests.integration.ledger.conftest import info_of, refusal, running_ledger
 
 ADMIN = Identity(tenant="acme", key_id="root", admin=True)
+LINES = AuditLines()
 CALLERS = {"Bearer admin": ADMIN, "Bearer caller": dataclasses.replace(ADMIN, admin=False)}
 
 
@@ -53,7 +56,7 @@ async def door(tmp_path: Path) -> AsyncIterator[rpc.LedgerServiceStub]:
 
         async def build(settings: ServiceSettings, outfit: Outfit) -> Room:
             return Room(
-                servicers=[(desk.add_to_server, desk.Desk(books))],
+                servicers=[(desk.add_to_server, desk.Desk(books, Audit(LINES)))],
                 service_names=[desk.SERVICE_NAME],
                 errors=ERRORS,
                 authenticate=_authenticate,
@@ -85,6 +88,21 @@ async def test_an_admin_manages_its_tenant(door: rpc.LedgerServiceStub) -> None:
     assert key.secret != rotated.secret
     report = await door.Report(pb.ReportRequest(), **_as("admin"))
     assert report.total.request_count == 0
+
+
+async def test_what_admins_do_is_written_down(door: rpc.LedgerServiceStub) -> None:
+    """Who, what, to what, with what outcome; what was refused too, and never a secret."""
+    LINES.clear()
+    key = await door.CreateKey(pb.CreateKeyRequest(key_id="till"), **_as("admin"))
+    await refusal(door.DisableKey(pb.DisableKeyRequest(key_id="till"), **_as("caller")))
+    await refusal(door.RotateKey(pb.RotateKeyRequest(key_id="none"), **_as("admin")))
+    assert [(line["what"], line["target"], line["outcome"]) for line in LINES] == [
+        ("ledger.CreateKey", "till", "OK"),
+        ("ledger.DisableKey", "till", "ADMIN_REQUIRED"),
+        ("ledger.RotateKey", "none", "KEY_UNKNOWN"),
+    ]
+    assert all((line["tenant"], line["caller"]) == ("acme", "root") for line in LINES)
+    assert key.secret not in str(LINES)
 
 
 async def test_the_ledgers_refusals_come_through(door: rpc.LedgerServiceStub) -> None:
