@@ -20,6 +20,7 @@ from chassis.telemetry import Telemetry
 from gateway.comparison import compare
 from gateway.door import Identity, TokenCount
 from gateway.errors import ERRORS, ProviderFailed
+from gateway.idempotency.embeddings import as_answer, as_embeddings, as_packed
 from gateway.idempotency.once import Once
 from gateway.identity.callers import Callers
 from gateway.limits.limits import Limits
@@ -40,6 +41,7 @@ from gateway.saga.estimate import Estimator
 from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.hold import OwnedHold
 from gateway.saga.meter import Meter
+from gateway.saga.pieces import cut, whole
 from gateway.saga.plan import Early, Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
@@ -181,16 +183,28 @@ class Completer:
             return
         self._parts.hit_shadow.consider(ask, hit, self._from_provider)
         ask.place.measured()
-        _tell(ask, hit.outcome)
-        for delta in hit.deltas():
-            yield pb.StreamCompleteResponse(delta=delta)
-        yield pb.StreamCompleteResponse(summary=summary_of(ask, hit.outcome))
+        for event in _said(ask, hit, hit.deltas()):
+            yield event
 
     async def embed(
         self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
     ) -> pb.EmbedResponse:
         """Makes vectors of texts."""
         check_embed(request, self._parts.settings.prompt_bytes_max)
+        if not request.options.idempotency_key:
+            return await self._embed(request, identity, traceparent, deadline)
+        asked, packed = stand_in(request), as_packed(request)
+        self._entry.check(asked, identity, EMBEDDINGS)
+
+        async def work(own: Deadline) -> pb.CompleteResponse:
+            return as_answer(await self._embed(packed, identity, traceparent, own))
+
+        answer = await self._parts.once.complete(asked, identity, deadline, work)
+        return as_embeddings(answer, request.encoding)
+
+    async def _embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
         admitted = self._entry.admitted(
             stand_in(request), identity, traceparent, deadline, operation=EMBEDDINGS
         )
@@ -326,7 +340,8 @@ class Completer:
         if early.taken is not None:
             with ask.place.worked():
                 answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
-            for event in self._told(ask, answer, answer.deltas()):
+            self._learn(ask, answer)
+            for event in _said(ask, answer, answer.deltas()):
                 yield event
             return
         so_far = AnswerJoiner()
@@ -336,7 +351,7 @@ class Completer:
         async with aclosing(parts.caller.stream(ask, hold)) as pieces:
             async for attempt, piece in pieces:
                 if isinstance(piece, ProviderEnd):
-                    given = _whole(so_far, piece)
+                    given = whole(so_far, piece)
                     continue
                 if meter is None:
                     ask.first_token_ms = max(1, ask.latency_ms())
@@ -351,7 +366,7 @@ class Completer:
                         finish_reason=chat_pb2.FINISH_REASON_HOLD_USED_UP,
                     )
                     so_far.add(last)
-                    given = _cut(so_far)
+                    given = cut(so_far)
                     break
         if given is None:
             raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
@@ -362,18 +377,9 @@ class Completer:
         with ask.place.worked():
             booked = await parts.answers.book(ask, hold, attempt, given)
             answer = await parts.answers.conclude(ask, hold, booked, early.booked)
-        for event in self._told(ask, answer, ()):
-            yield event
-
-    def _told(
-        self, ask: Ask, answer: Answer, deltas: Iterable[pb.Delta]
-    ) -> Iterator[pb.StreamCompleteResponse]:
-        """What is left to say of an answer that is booked: its pieces, then the summary."""
         self._learn(ask, answer)
-        _tell(ask, answer.outcome)
-        for delta in deltas:
-            yield pb.StreamCompleteResponse(delta=delta)
-        yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
+        for event in _said(ask, answer, ()):
+            yield event
 
     def _learn(self, ask: Ask, answer: Answer) -> None:
         """What a paid answer tells for later ones."""
@@ -387,26 +393,11 @@ def _tell(ask: Ask, outcome: Outcome) -> None:
     tally.answered(ask, outcome)
 
 
-def _whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
-    return ProviderAnswer(
-        choices=so_far.choices(),
-        usage=end.usage,
-        usage_impossible=end.usage_impossible,
-        response_model=end.response_model,
-        response_id=end.response_id,
-        service_tier=end.service_tier,
-        told=end.told,
-        warnings=end.warnings,
-    )
-
-
-def _cut(so_far: AnswerJoiner) -> ProviderAnswer:
-    """What was written until the hold was used up; what it took is counted."""
-    return ProviderAnswer(
-        choices=so_far.choices(),
-        usage=None,
-        usage_impossible=False,
-        response_model="",
-        response_id="",
-        service_tier="",
-    )
+def _said(
+    ask: Ask, answer: Answer, deltas: Iterable[pb.Delta]
+) -> Iterator[pb.StreamCompleteResponse]:
+    """What is left to say of an answer that stands: its pieces, then the summary."""
+    _tell(ask, answer.outcome)
+    for delta in deltas:
+        yield pb.StreamCompleteResponse(delta=delta)
+    yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))

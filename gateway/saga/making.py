@@ -137,32 +137,7 @@ def make_door(
     caller = _caller(kept, fleet, providers)
     cached = Cached(services, books, fleet, settings=settings, now=_now)
     answers = Answers(services, books, fleet, cached, new_id=_new_id, now=_now)
-    steps = Steps(
-        services,
-        books,
-        fleet=fleet,
-        settings=settings,
-        cached=cached,
-        outcomes=outcomes,
-        usage_reports=UsageReports(services, books, fleet),
-        sessions=kept.sessions,
-        budget_use=kept.budget_use,
-        shaping=Shaping(fleet, _now),
-        upstreams=kept.upstreams,
-        new_id=_new_id,
-        leases=kept.leases,
-    )
-    shadows = Shadows(
-        services,
-        books,
-        steps,
-        caller=caller,
-        answers=answers,
-        outcomes=outcomes,
-        telemetry=kept.telemetry,
-        purse=kept.purse,
-        new_id=_new_id,
-    )
+    steps = _steps(kept, fleet, cached, outcomes)
     return Completer(
         Parts(
             settings=settings,
@@ -177,7 +152,17 @@ def make_door(
             admission=kept.admission,
             once=kept.once,
             plans=Plans(caller, answers, outcomes),
-            shadows=shadows,
+            shadows=Shadows(
+                services,
+                books,
+                steps,
+                caller=caller,
+                answers=answers,
+                outcomes=outcomes,
+                telemetry=kept.telemetry,
+                purse=kept.purse,
+                new_id=_new_id,
+            ),
             cached=cached,
             hit_shadow=_hit_shadow(kept),
             embedder=Embedder(
@@ -193,6 +178,24 @@ def make_door(
             telemetry=kept.telemetry,
             new_id=_new_id,
         )
+    )
+
+
+def _steps(kept: Kept, fleet: Fleet, cached: Cached, outcomes: Outcomes) -> Steps:
+    return Steps(
+        kept.services,
+        kept.books,
+        fleet=fleet,
+        settings=kept.settings,
+        cached=cached,
+        outcomes=outcomes,
+        usage_reports=UsageReports(kept.services, kept.books, fleet),
+        sessions=kept.sessions,
+        budget_use=kept.budget_use,
+        shaping=Shaping(fleet, _now),
+        upstreams=kept.upstreams,
+        new_id=_new_id,
+        leases=kept.leases,
     )
 
 

@@ -129,11 +129,7 @@ class House:
             new_id=new_id,
             leases=self.leases,
         )
-        purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
-        kit = {"caller": caller, "answers": answers, "outcomes": outcomes, "purse": purse}
-        shadows = Shadows(
-            self.services, self.books, steps, telemetry=telemetry, new_id=new_id, **kit
-        )
+        kit = {"caller": caller, "answers": answers, "outcomes": outcomes}
         self.audit, self.once_store = AuditLines(), MemoryOnceStore()
         self.admission = make_admission(settings, fleet.config.admission)
         self.door = Completer(
@@ -150,7 +146,7 @@ class House:
                 admission=self.admission,
                 once=self._once(),
                 plans=Plans(caller, answers, outcomes),
-                shadows=shadows,
+                shadows=self._shadows(fleet, steps, telemetry=telemetry, new_id=new_id, **kit),
                 cached=cached,
                 hit_shadow=self._hit_shadow(telemetry, new_id),
                 embedder=self._embedding(fleet, steps, answers, cached, telemetry, new_id),
@@ -197,6 +193,10 @@ class House:
             now=now,
             clock=lambda: self.clock,
         )
+
+    def _shadows(self, fleet, steps, **kit):
+        purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
+        return Shadows(self.services, self.books, steps, purse=purse, **kit)
 
     def _once(self):
         keyed = {"hash_key": b"", "kept_seconds": 60, "work_seconds_max": 30}

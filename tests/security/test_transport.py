@@ -248,8 +248,8 @@ async def test_a_failure_of_our_own_shows_an_id_and_nothing_else():
 
 
 def test_what_is_installed_is_what_was_locked():
-    """Every requirement has a hash, and no package runs code at the start of Python by a .pth file
-    of more than paths (as a stolen release once did)."""
+    """Every requirement has one version and the hashes of its files: another file under the same
+    name, as a stolen release would be, is not installed."""
     root = Path(__file__).parents[2]
     lines = (root / "requirements.lock").read_text().splitlines()
     pinned = [at for at, line in enumerate(lines) if line and line[0] not in " #-"]

@@ -8,6 +8,7 @@ import pytest
 from catalog.config import ConfigError, parse_config
 from catalog.fleet import Fleet
 from cli.embedded.plan import PlanProblem, read_config
+from gateway.net.guard import AddressGuard
 from gateway.providers.anthropic import AnthropicProvider
 from gateway.providers.bedrock import BedrockProvider
 from gateway.providers.making import SetupProblem, make_providers, secret_files
@@ -60,10 +61,12 @@ async def test_each_kind_has_its_adapter() -> None:
             (f"kind: bedrock, {AWS}", BedrockProvider),
             ("kind: bedrock, region: us-east-1, api_key_env: K", BedrockProvider),
         ):
-            made = make_providers(fleet(provider), session, environ)
+            made = make_providers(fleet(provider), session, environ, AddressGuard())
             assert isinstance(made["p"], kind)
         with pytest.raises(SetupProblem) as told:
-            make_providers(fleet(f"kind: bedrock, {AWS}"), session, {"AWS_ID": "canary"})
+            make_providers(
+                fleet(f"kind: bedrock, {AWS}"), session, {"AWS_ID": "canary"}, AddressGuard()
+            )
     assert "AWS_SECRET" in str(told.value)
     assert "canary" not in str(told.value)
 
