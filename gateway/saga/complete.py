@@ -1,6 +1,6 @@
 """The saga: one request from the door to the books (ARCHITECTURE.md follows it step by step)."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,13 +41,13 @@ from gateway.saga.estimate import Estimator
 from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.hold import OwnedHold
 from gateway.saga.meter import Meter
-from gateway.saga.pieces import cut, whole
+from gateway.saga.pieces import cut, said, tell, whole
 from gateway.saga.plan import Early, Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
 from gateway.saga.summaries import Summaries
-from gateway.saga.summary import Outcome, note_on_span, summary_of
+from gateway.saga.summary import summary_of
 from gateway.settings import GatewaySettings
 from gateway.validate_embed import check_embed
 
@@ -131,7 +131,7 @@ class Completer:
         async with self._entry.admitted(request, identity, traceparent, deadline) as ask:
             async with self._parts.limits.at_door(ask):
                 answer = await self._answer(ask)
-            _tell(ask, answer.outcome)
+            tell(ask, answer.outcome)
             return pb.CompleteResponse(
                 choices=answer.choices, summary=summary_of(ask, answer.outcome)
             )
@@ -183,7 +183,7 @@ class Completer:
             return
         self._parts.hit_shadow.consider(ask, hit, self._from_provider)
         ask.place.measured()
-        for event in _said(ask, hit, hit.deltas()):
+        for event in said(ask, hit, hit.deltas()):
             yield event
 
     async def embed(
@@ -212,7 +212,7 @@ class Completer:
             ask.counted_as = counted_as(self._parts.fleet, ask.model)
             async with self._parts.limits.at_door(ask):
                 response, outcome = await self._parts.embedder.run(ask, request)
-            _tell(ask, outcome)
+            tell(ask, outcome)
             return response
 
     async def count_tokens(
@@ -285,7 +285,7 @@ class Completer:
                     request, identity, ask.traceparent, ask.deadline, NO_PLACE
                 ) as inner:
                     answer = await self._answer(inner)
-                    _tell(inner, answer.outcome)
+                    tell(inner, answer.outcome)
                     return answer
         finally:
             trace_current_call(ask.span)
@@ -341,7 +341,7 @@ class Completer:
             with ask.place.worked():
                 answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
             self._learn(ask, answer)
-            for event in _said(ask, answer, answer.deltas()):
+            for event in said(ask, answer, answer.deltas()):
                 yield event
             return
         so_far = AnswerJoiner()
@@ -378,7 +378,7 @@ class Completer:
             booked = await parts.answers.book(ask, hold, attempt, given)
             answer = await parts.answers.conclude(ask, hold, booked, early.booked)
         self._learn(ask, answer)
-        for event in _said(ask, answer, ()):
+        for event in said(ask, answer, ()):
             yield event
 
     def _learn(self, ask: Ask, answer: Answer) -> None:
@@ -386,18 +386,3 @@ class Completer:
         outcome = answer.outcome
         self._parts.steps.told_cost(ask, outcome.model, outcome.usage, outcome.cost)
         self._parts.shadows.after(ask, outcome.model, answer.choices)
-
-
-def _tell(ask: Ask, outcome: Outcome) -> None:
-    note_on_span(ask, outcome)
-    tally.answered(ask, outcome)
-
-
-def _said(
-    ask: Ask, answer: Answer, deltas: Iterable[pb.Delta]
-) -> Iterator[pb.StreamCompleteResponse]:
-    """What is left to say of an answer that stands: its pieces, then the summary."""
-    _tell(ask, answer.outcome)
-    for delta in deltas:
-        yield pb.StreamCompleteResponse(delta=delta)
-    yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))

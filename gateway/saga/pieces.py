@@ -1,7 +1,15 @@
-"""What came of a stream, as if it had come whole."""
+"""Answers as they are told: in pieces, or what came in pieces as if it had come whole."""
+
+from collections.abc import Iterable, Iterator
+
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from gateway.providers.join import AnswerJoiner
 from gateway.providers.port import ProviderAnswer, ProviderEnd
+from gateway.saga import tally
+from gateway.saga.answers import Answer
+from gateway.saga.ask import Ask
+from gateway.saga.summary import Outcome, note_on_span, summary_of
 
 
 def whole(so_far: AnswerJoiner, end: ProviderEnd) -> ProviderAnswer:
@@ -28,3 +36,19 @@ def cut(so_far: AnswerJoiner) -> ProviderAnswer:
         response_id="",
         service_tier="",
     )
+
+
+def tell(ask: Ask, outcome: Outcome) -> None:
+    """Notes on the span and in the metrics what came of the request."""
+    note_on_span(ask, outcome)
+    tally.answered(ask, outcome)
+
+
+def said(
+    ask: Ask, answer: Answer, deltas: Iterable[pb.Delta]
+) -> Iterator[pb.StreamCompleteResponse]:
+    """What is left to say of an answer that stands: its pieces, then the summary."""
+    tell(ask, answer.outcome)
+    for delta in deltas:
+        yield pb.StreamCompleteResponse(delta=delta)
+    yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))

@@ -173,19 +173,15 @@ async def test_a_redirect_takes_no_key_anywhere():
             from gateway.providers.http import HttpLimits
             from gateway.providers.openai import OpenAIProvider
             from gateway.providers.port import ProviderCall, ProviderUnavailable, Unavailability
+            from gateway.providers.wire import Line
 
             url = f"http://127.0.0.1:{outside.port}/v1"
             guard = AddressGuard()
             guard.permit(url, private_network=False)
             async with open_session(guard) as session:
-                provider = OpenAIProvider(
-                    name="p",
-                    base_url=url,
-                    api_key=SecretStr("sk-canary"),
-                    session=session,
-                    limits=HttpLimits(),
-                    now=lambda: 0.0,
-                )
+                line = Line("p", session, HttpLimits(), lambda: 0.0)
+                key = SecretStr("sk-canary")
+                provider = OpenAIProvider(line, base_url=url, api_key=key)
                 message = chat_pb2.Message(role=chat_pb2.ROLE_USER, content="hi")
                 call = ProviderCall("m", chat_pb2.Prompt(messages=[message]), 10)
                 with pytest.raises(ProviderUnavailable) as caught:
