@@ -232,6 +232,8 @@ class Completer:
 
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
+        if identity.viewer:
+            raise ModelNotAllowed(model)
         try:
             name = self._parts.fleet.book.name_of(model) if model != AUTO else ""
         except UnknownModel:
