@@ -1,7 +1,8 @@
 """Budgets, keys and books at the gateway's door: an admin's calls, handed on to the ledger.
 
 The gateway answers these methods of LedgerService itself, for keys with the admin role (those that
-only read: with the viewer role too) and for their own tenant only. What moves money or looks at all tenants is not among them.
+only read: with the viewer role too) and for their own tenant only. What moves money or looks at all
+tenants is not among them.
 """
 
 from collections.abc import Awaitable, Callable

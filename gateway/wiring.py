@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+import aiohttp
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
@@ -17,9 +18,11 @@ from chassis.server import Outfit, Room
 from gateway import desk
 from gateway.auth import Keys
 from gateway.compression_trials import CompressionTest
+from gateway.console.traces import Traces
 from gateway.errors import ERRORS
+from gateway.http.edge import Edge
 from gateway.http.intake import EdgeLimits
-from gateway.http.parts import make_edge
+from gateway.http.parts import ConsoleParts, make_console, make_edge
 from gateway.http.server import HttpServer
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
@@ -46,7 +49,7 @@ from gateway.saga.steps import Steps
 from gateway.saga.usage_reports import UsageReports
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
-from gateway.settings import GatewaySettings
+from gateway.settings import CONSOLE_AT_EDGE, GatewaySettings
 from gateway.similarity import LexicalSimilarity
 
 
@@ -82,7 +85,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         providers=providers,
         limits=limits,
     )
-    http = await _open_http(settings, outfit, door)
+    https = await _open_http(settings, outfit, door, services, session)
 
     async def stop_relay() -> None:
         for task in (relay, watcher):
@@ -100,7 +103,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         errors=ERRORS,
         authenticate=door.authenticate,
         own_span_methods=OWN_SPAN_METHODS,
-        drains=[("http", http.stop)] if http is not None else [],
+        drains=[("http", server.stop) for server in https],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
             ("outbox", outbox.close),
@@ -129,24 +132,60 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
 
 
 async def _open_http(
-    settings: GatewaySettings, outfit: Outfit, door: Completer
-) -> HttpServer | None:
-    if settings.http_listen == OFF:
-        return None
-    edge = make_edge(
-        door,
-        ERRORS,
-        EdgeLimits(),
-        ready=lambda: outfit.health.serving,
-        new_id=lambda: uuid.uuid4().hex,
-        now=time.time,
-    )
-    server = HttpServer(edge, EdgeLimits())
+    settings: GatewaySettings,
+    outfit: Outfit,
+    door: Completer,
+    services: GrpcServices,
+    session: aiohttp.ClientSession,
+) -> list[HttpServer]:
+    """The HTTP door and, where it has an address of its own, the console's."""
+    limits = EdgeLimits()
+
+    def new_id() -> str:
+        return uuid.uuid4().hex
+
+    def ready() -> bool:
+        return outfit.health.serving
+
+    console = None
+    if settings.console_listen != OFF:
+        parts = ConsoleParts(
+            services,
+            _traces(settings, session),
+            seconds_max=settings.console_seconds_max,
+            idle_seconds_max=settings.console_idle_seconds_max,
+            clock=time.monotonic,
+        )
+        console = make_console(door, ERRORS, limits, parts, new_id=new_id, now=time.time)
+    shared = console if settings.console_listen == CONSOLE_AT_EDGE else None
+    servers = []
+    if settings.http_listen != OFF:
+        edge = make_edge(
+            door, ERRORS, limits, ready=ready, new_id=new_id, now=time.time, console=shared
+        )
+        servers.append(
+            await _listening(edge, limits, settings.http_listen, "SPENDGATE_HTTP_LISTEN")
+        )
+    if console is not None and shared is None:
+        edge = Edge([console], ERRORS, limits, ready=ready)
+        listen = settings.console_listen
+        servers.append(await _listening(edge, limits, listen, "SPENDGATE_CONSOLE_LISTEN"))
+    return servers
+
+
+async def _listening(edge: Edge, limits: EdgeLimits, listen: str, variable: str) -> HttpServer:
+    server = HttpServer(edge, limits)
     try:
-        await server.start(settings.http_listen)
+        await server.start(listen)
     except OSError as error:
-        raise AddressTaken(settings.http_listen, "SPENDGATE_HTTP_LISTEN") from error
+        raise AddressTaken(listen, variable) from error
     return server
+
+
+def _traces(settings: GatewaySettings, session: aiohttp.ClientSession) -> Traces | None:
+    if settings.traces_url is None:
+        return None
+    return Traces(settings.traces_url, settings.traces_form, settings.internal_token, session)
 
 
 def _door(

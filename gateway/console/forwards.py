@@ -73,9 +73,7 @@ FORWARDS: dict[str, Forward] = {
     **_table(LEDGER, ledger_pb, "CreateBudget", tenant=_SCOPE, admin=True),
     **_table(LEDGER, ledger_pb, "UpdateBudget", tenant=_BUDGET, admin=True),
     **_table(LEDGER, ledger_pb, "UpdateKey", tenant=("key", "tenant"), admin=True),
-    **_table(
-        LEDGER, ledger_pb, "DeleteBudget", "CreateKey", "RotateKey", "DisableKey", admin=True
-    ),
+    **_table(LEDGER, ledger_pb, "DeleteBudget", "CreateKey", "RotateKey", "DisableKey", admin=True),
     **_table(READING, reading_pb, "Breakdown", "ListAlerts"),
     **_table(READING, reading_pb, "Anatomy", "Opportunities", seconds_max=SLOW_SECONDS_MAX),
     **_table(ROUTER, router_pb, "ListModels", tenant=()),

@@ -19,7 +19,13 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
 from gateway.door import Identity
-from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
+from gateway.errors import (
+    AdminRequired,
+    ModelNotAllowed,
+    Overloaded,
+    ProviderFailed,
+    ServiceUnavailable,
+)
 from gateway.limits.limits import Limits
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
@@ -126,6 +132,8 @@ class Completer:
         self, request: pb.SubmitFeedbackRequest, identity: Identity
     ) -> pb.SubmitFeedbackResponse:
         """Takes a caller's word on an answer in."""
+        if identity.viewer:
+            raise AdminRequired
         return await self._parts.cached.submit_feedback(request, identity)
 
     async def _answer(self, ask: Ask) -> Answer:
