@@ -29,6 +29,26 @@ export function usd(nanos: bigint): string {
   return usdFixed(nanos, decimalsOf(nanos));
 }
 
+/** Decimals that a column of amounts is shown with: those that tell the largest one well. */
+export function placesOf(amounts: bigint[]): number {
+  const most = amounts.reduce((all, each) => {
+    const size = each < 0n ? -each : each;
+    return size > all ? size : all;
+  }, 0n);
+  if (most >= 100n * NANOS_PER_USD || most === 0n) return 2;
+  if (most >= NANOS_PER_USD / 10n) return 4;
+  return most >= NANOS_PER_USD / 1_000n ? 6 : 9;
+}
+
+/** In a column: "<$0.0001" where the column's decimals would hide that there is something. */
+export function usdIn(nanos: bigint, places: number): string {
+  const size = nanos < 0n ? -nanos : nanos;
+  if (size !== 0n && size * 2n < 10n ** BigInt(9 - places)) {
+    return `${nanos < 0n ? "−" : ""}<${usdFixed(10n ** BigInt(9 - places), places)}`;
+  }
+  return usdFixed(nanos, places);
+}
+
 /** Every digit, for titles and copies. */
 export function usdExact(nanos: bigint): string {
   return usdFixed(nanos, 9).replace(/(\.\d\d\d*?)0+$/, "$1");

@@ -6,7 +6,7 @@ export const count = (value: string | number | bigint | undefined): string =>
   BigInt(Math.trunc(Number(value ?? 0))).toString().replace(/\B(?=(\d{3})+$)/g, ",");
 
 export function ms(value: number): string {
-  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
+  if (value >= 1_000) return `${(value / 1000).toFixed(value >= 10_000 ? 1 : 2)} s`;
   if (value >= 100) return `${count(Math.round(value))} ms`;
   return `${+value.toFixed(1)} ms`;
 }

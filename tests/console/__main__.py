@@ -11,7 +11,8 @@ from tests.console.fleet import ConsoleHouse
 async def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
     async with ConsoleHouse(folder) as house:
-        print(house.console, house.admin, house.viewer, house.caller, sep="\n", flush=True)
+        sys.stdout.write("\n".join([house.console, house.admin, house.viewer, house.caller, ""]))
+        sys.stdout.flush()
         await asyncio.Event().wait()
 
 

@@ -1,5 +1,7 @@
 """The whole fleet with a month in its books, traces that can be read, and the console."""
 
+import asyncio
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -8,30 +10,26 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from cli.embedded.trace_server import serving_traces
 from cli.embedded.trace_store import TraceStore
-from tests.console import history
-from tests.e2e.house import TOKEN, House, bearer
+from tests.console.history import TENANT
+from tests.e2e.house import ROOT, TOKEN, House, bearer
 
-TENANT = "acme"
 # What a hostile caller would name things.
 MARKUP = '<img src=x onerror="document.title=1">'
-XSS_MODEL = f'''
+XSS_MODEL = f"""
   '{MARKUP}': {{provider: upstream, routable: false, capabilities: [],
     context_window_tokens: 100000, output_tokens_max: 4096, output_tokens_default: 64,
-    price: {{input_usd_per_million: "1", output_usd_per_million: "2"}}}}'''
-PEPPER = "a pepper of this test, long enough for anybody"
-BUDGETS = {
-    "acme-month": (2_000_000_000_000, {}),
-    "support-chat": (6_000_000_000, {"feature": "support-chat"}),
-    "search": (900_000_000, {"feature": "search"}),
-    "summaries": (500_000_000, {"feature": "summaries"}),
-}
+    price: {{input_usd_per_million: "1", output_usd_per_million: "2"}}}}"""
+FLEET_MORE = """
+cache: {mode: semantic}
+alerts: {day_usd: "1.60", request_usd: "0.25", anomaly: {usd_min: "0.20"}}
+"""
 
 
 class ConsoleHouse(House):
     """Signs in with `admin` or `viewer`; calls with `caller`."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "cache: {mode: semantic}\n")
+        super().__init__(folder, FLEET_MORE)
         self._more = AsyncExitStack()
         self._traces_url = ""
         self.admin = self.viewer = self.caller = ""
@@ -46,7 +44,6 @@ class ConsoleHouse(House):
         self.admin, self.viewer, self.caller = [
             await self._mint(name, role) for name, role in zip(names, roles, strict=True)
         ]
-        await self._budgets()
         await self._traffic()
         return self
 
@@ -62,7 +59,11 @@ class ConsoleHouse(House):
         if name == "ledger" and not (self.folder / "ledger.db").exists():
             file = self.folder / "fleet.yaml"
             file.write_text(file.read_text().replace("\n  unpriced:", XSS_MODEL + "\n  unpriced:"))
-            await history.book(self.folder, file, PEPPER, TENANT, history.now())
+            # By a process of its own: its clock is not ours.
+            booking = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.console.history", str(self.folder), cwd=ROOT
+            )
+            assert await booking.wait() == 0
         await super().start(name)
 
     def _environment(self, name):
@@ -78,10 +79,6 @@ class ConsoleHouse(House):
         request = ledger_pb.CreateKeyRequest(key_id=key_id, tenant=TENANT, role=role)
         response = await self.ledger.CreateKey(request, metadata=self._inside)
         return response.secret
-
-    async def _budgets(self):
-        for budget_id, (limit, scope) in BUDGETS.items():
-            await self.budget(TENANT, budget_id, limit, **scope)
 
     async def _traffic(self):
         """A few requests of today, among them a repeat, a failure and one with markup as names."""

@@ -1,6 +1,8 @@
 """A month of a shop's traffic, booked by the ledger itself under a clock that is moved along."""
 
+import asyncio
 import random
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import grpc
 from spendgate.chat.v1 import chat_pb2
-from spendgate.ledger.v1 import entry_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
 
@@ -17,43 +19,70 @@ from services.ledger.settings import LedgerSettings
 from services.ledger.wiring import build
 from tests.fakes.ledger_clock import SetClock
 
+TENANT = "acme"
+NANOS_PER_USD = 10**9
+# Id -> limit in USD, what it covers, its mode.
+BUDGETS = {
+    "acme": (60, {}, "HARD"),
+    "code-review": (20, {"feature": "code-review"}, "DOWNGRADE"),
+    "support-chat": (12, {"feature": "support-chat"}, "HARD"),
+    "support-strong": (5, {"feature": "support-chat", "model": "strong"}, "SOFT"),
+    "summaries": (6, {"feature": "summaries"}, "SOFT"),
+    "each-user": (9, {"each": ["user"]}, "HARD"),
+    "playground": (5, {"feature": "playground"}, "HARD"),
+}
 DAYS = 30
 # feature -> (share of the day's requests, input tokens, output tokens, share of hits)
 FEATURES = {
-    "support-chat": (45, 900, 180, 0.42),
-    "search": (30, 320, 60, 0.65),
-    "summaries": (12, 3_800, 420, 0.08),
-    "code-review": (6, 5_200, 900, 0.03),
-    "triage": (14, 260, 12, 0.50),
+    "support-chat": (45, 7_200, 620, 0.42),
+    "search": (30, 3_400, 160, 0.65),
+    "summaries": (12, 26_000, 1_900, 0.08),
+    "code-review": (6, 38_000, 3_200, 0.03),
+    "triage": (14, 1_900, 24, 0.50),
 }
 MODELS = ("strong", "cheap", "cheap", "cheap", "cheap")
 USERS = ("ana", "bo", "chidi", "dana", "eli", "farah")
 BATCH = 200
 
 
-async def book(folder: Path, fleet_file: Path, pepper: str, tenant: str, until: datetime) -> int:
-    """Books DAYS days up to `until`; the number of rows. The same each time but for the ids."""
+async def book(folder: Path, until: datetime) -> None:
+    """Makes the budgets, books DAYS days up to `until`. The same each time but for the times."""
     clock = SetClock(until)
     settings = LedgerSettings(
-        database_url=f"sqlite:///{folder}/ledger.db", key_pepper=pepper, config=fleet_file
+        database_url=f"sqlite:///{folder}/ledger.db",
+        key_pepper="any: no key is made here",
+        config=folder / "fleet.yaml",
     )
-    count = 0
     async with (
         running("ledger", settings, partial(build, clock=clock, environ={})) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
         stub = rpc.LedgerServiceStub(channel)
-        for moment, items in _days(tenant, until):
+        clock.set(until - timedelta(days=DAYS + 1))
+        for budget in _budgets():
+            await stub.CreateBudget(budget)
+        for moment, items in _days(until):
             clock.set(moment)
             for start in range(0, len(items), BATCH):
                 request = pb.RecordRequest(items=items[start : start + BATCH])
                 response = await stub.Record(request)
                 assert not any(result.HasField("error") for result in response.results), response
-            count += len(items)
-    return count
 
 
-def _days(tenant: str, until: datetime) -> Iterator[tuple[datetime, list[pb.RecordItem]]]:
+def _budgets() -> list[pb.CreateBudgetRequest]:
+    return [
+        pb.CreateBudgetRequest(
+            budget_id=budget_id,
+            scope=budget_pb2.BudgetScope(tenant=TENANT, **scope),
+            window=budget_pb2.BUDGET_WINDOW_MONTH,
+            mode=f"BUDGET_MODE_{mode}",
+            limit_nanos=limit * NANOS_PER_USD,
+        )
+        for budget_id, (limit, scope, mode) in BUDGETS.items()
+    ]
+
+
+def _days(until: datetime) -> Iterator[tuple[datetime, list[pb.RecordItem]]]:
     """Six moments a day, with what is booked at each."""
     draw = random.Random(7)
     number = 0
@@ -69,11 +98,11 @@ def _days(tenant: str, until: datetime) -> Iterator[tuple[datetime, list[pb.Reco
             for feature, (share, *_) in FEATURES.items():
                 for _ in range(round(share * busy * draw.uniform(0.08, 0.14))):
                     number += 1
-                    items.append(_item(tenant, feature, number, draw))
+                    items.append(_item(feature, number, draw))
             yield moment, items
 
 
-def _item(tenant: str, feature: str, number: int, draw: random.Random) -> pb.RecordItem:
+def _item(feature: str, number: int, draw: random.Random) -> pb.RecordItem:
     _, read, wrote, hits = FEATURES[feature]
     model = "strong" if feature == "code-review" else draw.choice(MODELS)
     fails = draw.random() < 0.012
@@ -96,7 +125,7 @@ def _item(tenant: str, feature: str, number: int, draw: random.Random) -> pb.Rec
     return pb.RecordItem(
         request_id=f"past-{number:06d}",
         attribution=entry_pb2.Attribution(
-            tenant=tenant,
+            tenant=TENANT,
             project="shop",
             user=draw.choice(USERS),
             key_id="shop-backend",
@@ -128,5 +157,5 @@ def _item(tenant: str, feature: str, number: int, draw: random.Random) -> pb.Rec
     )
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
+if __name__ == "__main__":
+    asyncio.run(book(Path(sys.argv[1]), datetime.now(UTC)))

@@ -64,12 +64,13 @@ function options(props: StackProps, width: number, sums: number[][]): uPlot.Opti
         splits: () => someOf(props.ticks.length, Math.max(2, Math.floor(width / 90))),
         values: (_, at) => at.map((each) => tickName(props.ticks[each] ?? "", hourly)),
         gap: 6,
+        size: 28,
       },
       {
         ...axis,
         grid,
         ticks: { show: false },
-        size: 62,
+        size: 52,
         values: (_, at) => at.map((each) => (each === 0 ? "" : props.format(each))),
         space: 44,
       },
@@ -218,7 +219,7 @@ export function Curve(props: {
         padding: [12, 16, 0, 0],
         scales: { x: { time: false, range: () => [0, most * 1.1] }, y: { range: [0, 1.02] } },
         axes: [
-          { ...axis, grid, values: (_, at) => at.map(props.formatX), label: "Dollars a call" },
+          { ...axis, grid, size: 30, values: (_, at) => at.map(props.formatX), label: "Dollars a call" },
           {
             ...axis,
             grid,

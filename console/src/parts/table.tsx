@@ -1,10 +1,13 @@
 // A table: numbers to the right, sorted by a click or the keyboard, scrolled where it is too wide.
 import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
+import { placesOf, usdExact, usdIn } from "../money";
 
 export interface Column<Row> {
   name: string;
-  cell: (row: Row) => ComponentChildren;
+  cell?: (row: Row) => ComponentChildren;
+  /** An amount in nano-USD, in place of `cell`: the whole column has the same decimals. */
+  money?: (row: Row) => bigint;
   /** What it is sorted by. Without it the column is not sorted. */
   by?: (row: Row) => number | bigint | string;
   number?: boolean;
@@ -21,10 +24,12 @@ export function Table<Row>(props: {
   rowClass?: (row: Row) => string;
 }): JSX.Element {
   const [sort, set] = useState(props.sort);
+  const places = props.columns.map((each) => (each.money ? placesOf(props.rows.map(each.money)) : 0));
   const column = sort && props.columns.find((each) => each.name === sort[0]);
-  const rows = column?.by
+  const by = column?.by ?? column?.money;
+  const rows = by
     ? [...props.rows].sort((a, b) => {
-        const [x, y] = [column.by!(a), column.by!(b)];
+        const [x, y] = [by(a), by(b)];
         const order = x < y ? -1 : x > y ? 1 : 0;
         return sort![1] === "ascending" ? order : -order;
       })
@@ -44,11 +49,14 @@ export function Table<Row>(props: {
               <th
                 key={each.name}
                 scope="col"
-                class={each.number ? "right" : ""}
+                class={each.number || each.money ? "right" : ""}
                 aria-sort={sort?.[0] === each.name ? sort[1] : undefined}
               >
-                {each.by ? (
-                  <button type="button" onClick={() => turn(each.name, each.number)}>
+                {each.by || each.money ? (
+                  <button
+                    type="button"
+                    onClick={() => turn(each.name, each.number || !!each.money)}
+                  >
                     {each.name}
                   </button>
                 ) : (
@@ -61,9 +69,13 @@ export function Table<Row>(props: {
         <tbody>
           {rows.map((row) => (
             <tr key={props.key_(row)} class={props.rowClass?.(row)}>
-              {props.columns.map((each) => (
-                <td key={each.name} class={`${each.number ? "right num" : ""} ${each.class ?? ""}`}>
-                  {each.cell(row)}
+              {props.columns.map((each, at) => (
+                <td
+                  key={each.name}
+                  class={`${each.number || each.money ? "right num" : ""} ${each.class ?? ""}`}
+                  title={each.money && usdExact(each.money(row))}
+                >
+                  {each.money ? usdIn(each.money(row), places[at]!) : each.cell?.(row)}
                 </td>
               ))}
             </tr>
@@ -73,7 +85,7 @@ export function Table<Row>(props: {
           <tfoot>
             <tr>
               {props.foot.map((cell, at) => (
-                <td key={at} class={props.columns[at]?.number ? "right num" : ""}>
+                <td key={at} class={props.columns[at]?.number || props.columns[at]?.money ? "right num" : ""}>
                   {cell}
                 </td>
               ))}

@@ -81,9 +81,11 @@ export function Alerts(_: { who: Who }): JSX.Element {
               <Empty title="Nothing to tell.">
                 What is watched, and who hears of it:
                 <pre>{`alerts:
-  day_cost_usd: "50"
-  budget_used_percent: [80, 100]
-  webhooks: {ops: {url_env: OPS_WEBHOOK_URL, secret_env: OPS_WEBHOOK_SECRET}}`}</pre>
+  day_usd: 100
+  error_percent: 5
+  budget_percents: [50, 80, 100]
+  webhooks:
+    ops: {url_env: OPS_WEBHOOK, secret_env: OPS_SECRET}`}</pre>
               </Empty>
             )
           }

@@ -10,6 +10,9 @@ import type { Finding, Model, Stats, StatsRow, Who } from "../types";
 import { big, count, moment, named, percent, word } from "../words";
 import { TryPrompt } from "./prompt";
 
+// Fewer say nothing of a share this small.
+const HITS_TO_TELL = 30;
+
 const hitsOf = (row: StatsRow): number =>
   Number(row.exact_hit_count) + Number(row.semantic_hit_count);
 
@@ -84,7 +87,11 @@ function Counted(props: { stats: Stats; admin: boolean; again: () => void }): JS
         <Figure
           name="Precision of hits"
           value={hits ? percent(1 - wrong / hits, 2) : "–"}
-          more={`${count(wrong)} reported wrong; at most ${percent(wrongAtMost(wrong, hits), 1)} are, 19 times in 20`}
+          more={`${count(wrong)} reported wrong; ${
+            hits < HITS_TO_TELL
+              ? `${count(hits)} hits are too few to tell`
+              : `at most ${percent(wrongAtMost(wrong, hits))} are, 19 times in 20`
+          }`}
           tone={wrong ? "bad" : ""}
         />
         <Figure
@@ -117,7 +124,7 @@ function Counted(props: { stats: Stats; admin: boolean; again: () => void }): JS
               by: (row) => Number(row.wrong_hit_count),
               cell: (row) => (Number(row.wrong_hit_count) ? <span class="bad">{count(row.wrong_hit_count)}</span> : "0"),
             },
-            { name: "Saved", number: true, by: (row) => big(row.saved_nanos), cell: (row) => <Money nanos={big(row.saved_nanos)} /> },
+            { name: "Saved", money: (row) => big(row.saved_nanos) },
             {
               name: "",
               cell: (row) => (props.admin ? <Forget feature={row.feature} again={props.again} /> : null),

@@ -244,16 +244,8 @@ function GroupTable({ told, ...props }: GroupsProps & { told: Breakdown }): JSX.
       by: (row) => Number(row.latency_p90_ms ?? 0),
       cell: (row) => (row.latency_p90_ms ? ms(Number(row.latency_p90_ms)) : "–"),
     },
-    {
-      name: "Saved", number: true,
-      by: ({ sums }) => savedOf(sums),
-      cell: ({ sums }) => <Money nanos={savedOf(sums)} />,
-    },
-    {
-      name: "Spent", number: true,
-      by: ({ sums }) => big(sums.cost_nanos),
-      cell: ({ sums }) => <Money nanos={big(sums.cost_nanos)} />,
-    },
+    { name: "Saved", money: ({ sums }) => savedOf(sums) },
+    { name: "Spent", money: ({ sums }) => big(sums.cost_nanos) },
     {
       name: "Share",
       cell: ({ sums }) => (

@@ -73,6 +73,12 @@ function List(props: { told: Told; open: (one: Opportunity) => void }): JSX.Elem
     (all, each) => (big(each.month_nanos_high) > all ? big(each.month_nanos_high) : all),
     1n,
   );
+  const worth = (each: Opportunity) => big(each.month_nanos) * 200n >= big(cost_nanos);
+  const large = opportunities.filter(worth);
+  const small = opportunities.filter((each) => !worth(each));
+  const row = (one: Opportunity) => (
+    <Chance key={one.kind + one.subject} one={one} most={most} open={props.open} />
+  );
   return (
     <>
       <dl class="figures">
@@ -86,8 +92,28 @@ function List(props: { told: Told; open: (one: Opportunity) => void }): JSX.Elem
         <Figure name="Found" value={String(opportunities.length)} more="they overlap: do not add them up" />
       </dl>
       <Sheet note={lacking.length ? `Not looked for: ${lacking.join(" ")}` : undefined}>
-        {opportunities.map((each) => (
-          <div class="chance" key={each.kind + each.subject}>
+        {large.map(row)}
+        {small.length > 0 && (
+          <details open={large.length === 0}>
+            <summary>{small.length} smaller ones, each under half a percent of the spending</summary>
+            {small.map(row)}
+          </details>
+        )}
+      </Sheet>
+    </>
+  );
+}
+
+const kindOf = (one: Opportunity): string => one.kind.replace("OPPORTUNITY_KIND_", "");
+
+function Chance(props: {
+  one: Opportunity;
+  most: bigint;
+  open: (one: Opportunity) => void;
+}): JSX.Element {
+  const { one: each, most } = props;
+  return (
+          <div class="chance">
             <div class="worth">
               <b>{usd(big(each.month_nanos))}</b>
               <small class="num">
@@ -110,13 +136,8 @@ function List(props: { told: Told; open: (one: Opportunity) => void }): JSX.Elem
               Apply
             </button>
           </div>
-        ))}
-      </Sheet>
-    </>
   );
 }
-
-const kindOf = (one: Opportunity): string => one.kind.replace("OPPORTUNITY_KIND_", "");
 
 function Range({ one, most }: { one: Opportunity; most: bigint }): JSX.Element {
   const at = (nanos: string) => `${Number((big(nanos) * 1000n) / most) / 10}%`;

@@ -292,11 +292,7 @@ function Top(props: {
                   number: true,
                   cell: ({ sums }) => share(savedOf(sums), big(sums.counterfactual_nanos)),
                 },
-                {
-                  name: "Spent",
-                  number: true,
-                  cell: ({ sums }) => <Money nanos={big(sums.cost_nanos)} />,
-                },
+                { name: "Spent", money: ({ sums }) => big(sums.cost_nanos) },
                 {
                   name: "Share",
                   cell: ({ sums }) => (

@@ -301,8 +301,8 @@ function Rows({ entries }: { entries: Entry[] }): JSX.Element {
             (row.attempt.error_reason ? `: ${row.attempt.error_reason}` : ""),
         },
         { name: "Took", number: true, cell: (row) => ms(Number(row.attempt.latency_ms)) },
-        { name: "Had cost", number: true, cell: (row) => <Money nanos={big(row.counterfactual_nanos)} /> },
-        { name: "Charged", number: true, cell: (row) => <Money nanos={big(row.cost_nanos)} /> },
+        { name: "Had cost", money: (row) => big(row.counterfactual_nanos) },
+        { name: "Charged", money: (row) => big(row.cost_nanos) },
       ]}
     />
   );

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { post, Refused } from "../api";
-import { Badge, Empty, Money, Problem, Select, sentence, Sheet, Waiting } from "../parts/basics";
+import { Badge, Empty, Problem, Select, sentence, Sheet, Waiting } from "../parts/basics";
 import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
 import { PERIODS, periodOf } from "../period";
@@ -10,6 +10,8 @@ import type { Entry, Who } from "../types";
 import { big, count, moment, ms, named, word } from "../words";
 import { Filters, searchOf } from "./filters";
 import { savedOf } from "./sums";
+
+const SHOWN = 50;
 
 interface Found {
   entries: Entry[];
@@ -148,7 +150,9 @@ function List(props: {
       gone.current = true;
     };
   }, []);
-  const rows = grouped(found.entries);
+  const [most, setMost] = useState(SHOWN);
+  const known = grouped(found.entries);
+  const rows = known.slice(0, most);
   if (state !== "busy" && state !== "done") {
     return <Problem text={sentence(state)} again={() => look(found)} />;
   }
@@ -161,7 +165,14 @@ function List(props: {
           {count(found.seen_count)} rows were looked at.
         </Empty>
       )}
-      {state === "done" && found.next_page_token && (
+      {state === "done" && known.length > most && (
+        <div class="end">
+          <button type="button" class="quiet" onClick={() => setMost(most + SHOWN)}>
+            Show more of {count(known.length)}
+          </button>
+        </div>
+      )}
+      {state === "done" && known.length <= most && found.next_page_token && (
         <div class="end">
           <button type="button" class="quiet" onClick={() => look(found)}>
             Look further back
@@ -209,16 +220,8 @@ export function RequestTable({ rows }: { rows: Request[] }): JSX.Element {
           by: ({ rows: all }) => Number(all[0]!.attempt.latency_ms),
           cell: ({ rows: all }) => ms(Number(all[0]!.attempt.latency_ms)),
         },
-        {
-          name: "Saved", number: true,
-          by: ({ rows: all }) => savedIn(all),
-          cell: ({ rows: all }) => <Money nanos={savedIn(all)} />,
-        },
-        {
-          name: "Cost", number: true,
-          by: ({ rows: all }) => costOf(all),
-          cell: ({ rows: all }) => <Money nanos={costOf(all)} />,
-        },
+        { name: "Saved", money: ({ rows: all }) => savedIn(all) },
+        { name: "Cost", money: ({ rows: all }) => costOf(all) },
       ]}
     />
   );

@@ -108,7 +108,7 @@ function Known(props: { told: RouterSummary; admin: boolean; again: () => void }
                   row.quality === undefined ? "–" : `${percent(row.quality)} (${percent(row.quality_low ?? 0, 0)} to ${percent(row.quality_high ?? 1, 0)})`,
               },
               { name: "Labels", number: true, by: (row) => Number(row.labels), cell: (row) => count(row.labels) },
-              { name: "Spent", number: true, by: (row) => big(row.spent_nanos), cell: (row) => <Money nanos={big(row.spent_nanos)} /> },
+              { name: "Spent", money: (row) => big(row.spent_nanos) },
             ]}
           />
         </Sheet>
@@ -150,7 +150,7 @@ function Drawn({ told }: { told: RouterSummary }): JSX.Element {
           },
           { name: "Quality", number: true, cell: (row) => percent(row.quality) },
           { name: "Interval", number: true, cell: (row) => `${percent(row.quality_low)} to ${percent(row.quality_high)}` },
-          { name: "A call", number: true, cell: (row) => <Money nanos={big(row.cost_nanos)} /> },
+          { name: "A call", money: (row) => big(row.cost_nanos) },
         ]}
       />
       <p class="note">Estimated on {count(told.curve_prompts)} labelled prompts of yours.</p>

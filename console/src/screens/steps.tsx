@@ -64,7 +64,7 @@ export function Steps(props: { told: Told; entries: Entry[]; configured: boolean
                 {line.cost !== undefined && <Money nanos={line.cost} />}
               </span>
               <span role="cell">
-                <small class={line.failed ? "bad" : ""}>{line.what}</small>
+                <span class={line.failed ? "bad" : "soft"}>{line.what}</span>
               </span>
             </div>
           ))}
@@ -133,8 +133,9 @@ function remark({ attributes: told, failed }: Step): string {
   if (reason) parts.push(`${of("gen_ai.request.model") ?? ""} ${word(String(reason))}`.trim());
   const read = of("gen_ai.usage.input_tokens");
   const wrote = of("gen_ai.usage.output_tokens");
-  if (read !== undefined) parts.push(`read ${count(String(read))}, wrote ${count(String(wrote ?? 0))}`);
-  else {
+  if (read !== undefined && wrote !== undefined) {
+    parts.push(`read ${count(String(read))}, wrote ${count(String(wrote))}`);
+  } else {
     const segments = ["system", "tools", "history", "new"]
       .map((name) => [name, of(`spendgate.tokens.${name}`)])
       .filter(([, value]) => value)
