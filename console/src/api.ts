@@ -2,7 +2,7 @@
 import type { AxisValue, Breakdown, BreakdownRow, Who } from "./types";
 
 const BASE = "/console/api";
-const OWN = { "X-Spendgate-Console": "1" };
+const OWN = { "X-Console-Request": "1" };
 
 /** A refusal, in the fleet's words. */
 export class Refused extends Error {

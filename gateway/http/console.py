@@ -24,7 +24,7 @@ from gateway.http.openai_words import OpenAIWords
 
 COOKIE = "spendgate_console"
 # Another site's page cannot add it without asking first, and is never allowed.
-OWN_HEADER = "X-Spendgate-Console"
+OWN_HEADER = "X-Console-Request"
 PATH = "/console"
 
 _HEADERS = {

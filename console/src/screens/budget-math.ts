@@ -14,9 +14,23 @@ export const AXES: Record<string, string> = {
 };
 const NAMES: Record<string, string> = { key_id: "key" };
 
+/** Charged and held on one limit: of a budget with one for each value, on the fullest. */
+export function useOf(budget: Budget): { settled: bigint; held: bigint; value: string } {
+  const own = { settled: big(budget.settled_amount), held: big(budget.reserved_amount), value: "" };
+  if (!budget.scope.each?.length) return own;
+  const first = budget.values[0];
+  if (!first) return { settled: 0n, held: 0n, value: "" };
+  return {
+    settled: big(first.settled_amount),
+    held: big(first.reserved_amount),
+    value: Object.values(first.each).join(", ") || "(not said)",
+  };
+}
+
 export function usedShare(budget: Budget): number {
   const limit = big(budget.limit_amount);
-  const used = big(budget.settled_amount) + big(budget.reserved_amount);
+  const { settled, held } = useOf(budget);
+  const used = settled + held;
   if (limit === 0n) return used > 0n ? 1 : 0;
   return Number((used * 10_000n) / limit) / 10_000;
 }
@@ -68,7 +82,9 @@ export function tree(budgets: Budget[]): Node[] {
 
 /** Whether past days can be read for this scope: tags are not an axis that can be combined here. */
 export const readable = (budget: Budget): boolean =>
-  budget.unit === MONEY && !Object.keys(budget.scope.tags ?? {}).length;
+  budget.unit === MONEY &&
+  !Object.keys(budget.scope.tags ?? {}).length &&
+  !budget.scope.each?.length;
 
 export const scopeFilter = (scope: Scope): { axis: string; value: string }[] =>
   Object.entries(AXES)
@@ -99,7 +115,8 @@ export function whatIf(budget: Budget, limit: bigint, days: Breakdown, now: Date
     const age = now.getTime() - Date.parse(day + "T00:00:00Z");
     if (age > DAY && age <= 8 * DAY) week += cost;
   }
-  const left = limit - big(budget.settled_amount) - big(budget.reserved_amount);
+  const { settled, held } = useOf(budget);
+  const left = limit - settled - held;
   const pace = week / 7n;
   let runsOut: Date | null = null;
   if (left <= 0n) runsOut = now;

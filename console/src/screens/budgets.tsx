@@ -8,7 +8,7 @@ import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
 import type { Budget, Who } from "../types";
 import { ahead, big, count, moment, percent, word } from "../words";
-import { amount, MONEY, readable, scopeFilter, scopeText, tree, usedShare, whatIf, type Node } from "./budget-math";
+import { amount, MONEY, readable, scopeFilter, scopeText, tree, usedShare, useOf, whatIf, type Node } from "./budget-math";
 import { NewBudget } from "./budget-new";
 
 export const MODES: [string, string][] = [
@@ -20,10 +20,14 @@ export const MODES: [string, string][] = [
 
 export function Budgets({ who }: { who: Who }): JSX.Element {
   const asked = useAsk("budgets", () => all<Budget>("ledger/ListBudgets", "budgets"), LIVE_SECONDS);
-  const [open, setOpen] = useState<Budget | "new" | null>(null);
+  const [open, setOpen] = useState("");
+  const [making, setMaking] = useState(false);
+  // Always as it is now: what is spent meanwhile counts in the what-if.
+  const opened = asked.data?.find((budget) => budget.budget_id === open);
   const admin = who.role === "admin";
   const done = (text: string) => {
-    setOpen(null);
+    setOpen("");
+    setMaking(false);
     asked.again();
     say(text);
   };
@@ -33,7 +37,7 @@ export function Budgets({ who }: { who: Who }): JSX.Element {
       lead="A request is held against every budget that covers it, before a provider is called."
       tools={
         admin && (
-          <button type="button" class="primary" onClick={() => setOpen("new")}>
+          <button type="button" class="primary" onClick={() => setMaking(true)}>
             New budget
           </button>
         )
@@ -57,9 +61,9 @@ export function Budgets({ who }: { who: Who }): JSX.Element {
           )
         }
       </Answer>
-      {open === "new" && <NewBudget onClose={() => setOpen(null)} onDone={done} />}
-      {open && open !== "new" && (
-        <Edit budget={open} admin={admin} onClose={() => setOpen(null)} onDone={done} />
+      {making && <NewBudget onClose={() => setMaking(false)} onDone={done} />}
+      {opened && (
+        <Edit budget={opened} admin={admin} onClose={() => setOpen("")} onDone={done} />
       )}
     </Screen>
   );
@@ -68,7 +72,7 @@ export function Budgets({ who }: { who: Who }): JSX.Element {
 function Branch(props: {
   node: Node;
   admin: boolean;
-  open: (budget: Budget) => void;
+  open: (budget_id: string) => void;
 }): JSX.Element {
   const { budget, children } = props.node;
   return (
@@ -88,12 +92,11 @@ function Branch(props: {
 function Row(props: {
   budget: Budget;
   admin: boolean;
-  open: (budget: Budget) => void;
+  open: (budget_id: string) => void;
 }): JSX.Element {
   const { budget } = props;
   const limit = big(budget.limit_amount);
-  const settled = big(budget.settled_amount);
-  const held = big(budget.reserved_amount);
+  const { settled, held, value } = useOf(budget);
   const used = usedShare(budget);
   const left = limit - settled - held;
   const tone = used >= 1 ? "over" : used > 0.8 ? "near" : "ok";
@@ -118,6 +121,7 @@ function Row(props: {
         />
         <small class="num">
           <span>
+            {value && `${value}, the fullest: `}
             <b>{amount(budget, settled)}</b> of {amount(budget, limit)}
             {held > 0n && ` · ${amount(budget, held)} held`}
           </span>
@@ -130,7 +134,7 @@ function Row(props: {
       <button
         type="button"
         class="quiet"
-        onClick={() => props.open(budget)}
+        onClick={() => props.open(budget.budget_id)}
         aria-label={`${props.admin ? "Edit" : "Look at"} the budget ${budget.budget_id}`}
       >
         {props.admin ? "Edit" : "What if"}
@@ -265,7 +269,7 @@ function WhatIf({ budget, limit }: { budget: Budget; limit: bigint }): JSX.Eleme
       <h3>With this limit</h3>
       <Answer of={asked} rows={2}>
         {(days) => {
-          if (!days) return <p class="soft">Past days cannot be told apart by this budget’s tags.</p>;
+          if (!days) return <p class="soft">Past days cannot be told apart by this budget’s values or tags.</p>;
           const told = whatIf(budget, limit, days, new Date());
           const window = word(budget.window, "BUDGET_WINDOW_");
           return (

@@ -1,0 +1,37 @@
+"""What is served is what the sources make, and it asks nobody else for anything."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / "gateway/console/static"
+LOCK = ROOT / "console/package-lock.json"
+
+
+def test_the_files_in_the_repository_are_built_from_the_sources(packages, tmp_path):
+    """Types hold, and a build gives the same bytes: nobody edited what is built, or forgot to."""
+    for command in (["npx", "tsc", "--noEmit"], ["node", "build.mjs", str(tmp_path)]):
+        done = subprocess.run(command, cwd=packages, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_bytes() for path in BUILT.iterdir()}
+    assert made.keys() == kept.keys(), "run: make console"
+    assert [name for name in made if made[name] != kept[name]] == []
+
+
+def test_the_page_names_only_its_own_files():
+    """No script, style or font of another place, and no address in the lock file."""
+    page = (BUILT / "index.html").read_text()
+    named = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(named) == 3
+    for address in named:
+        assert (BUILT / address.removeprefix("/console/assets/")).is_file()
+    (style,) = BUILT.glob("*.css")
+    assert set(re.findall(r"url\(([^)]*)\)", style.read_text())) == {
+        f'"/console/assets/{path.name}"' for path in BUILT.glob("*.woff2")
+    } or all(
+        url.strip('"').startswith("/console/assets/")
+        for url in re.findall(r"url\(([^)]*)\)", style.read_text())
+    )
+    assert '"resolved"' not in LOCK.read_text()
