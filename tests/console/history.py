@@ -21,7 +21,8 @@ from tests.fakes.ledger_clock import SetClock
 
 TENANT = "acme"
 NANOS_PER_USD = 10**9
-# Id -> limit in USD, what it covers, its mode.
+# Id -> limit in USD, what it covers, its mode. All but "summaries", which is the same on every day
+# of a month, start anew each month.
 BUDGETS = {
     "acme": (60, {}, "HARD"),
     "code-review": (20, {"feature": "code-review"}, "DOWNGRADE"),
@@ -31,6 +32,7 @@ BUDGETS = {
     "each-user": (9, {"each": ["user"]}, "HARD"),
     "playground": (5, {"feature": "playground"}, "HARD"),
 }
+LASTING = "summaries"
 DAYS = 30
 # feature -> (share of the day's requests, input tokens, output tokens, share of hits)
 FEATURES = {
@@ -74,7 +76,7 @@ def _budgets() -> list[pb.CreateBudgetRequest]:
         pb.CreateBudgetRequest(
             budget_id=budget_id,
             scope=budget_pb2.BudgetScope(tenant=TENANT, **scope),
-            window=budget_pb2.BUDGET_WINDOW_MONTH,
+            window="BUDGET_WINDOW_LIFETIME" if budget_id == LASTING else "BUDGET_WINDOW_MONTH",
             mode=f"BUDGET_MODE_{mode}",
             limit_nanos=limit * NANOS_PER_USD,
         )

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 # Screen -> what stands on it.
 SCREENS = {
-    "overview": ("Month’s end, forecast", "Saved by routing", "code-review", "support-strong"),
+    "overview": ("Month’s end, forecast", "Saved by routing", "code-review", "summaries"),
     "explore": ("support-chat", "All", "p90"),
     "explore?by=AXIS_TAG&tag=env&then=AXIS_MODEL": ("prod", "staging", "cheap"),
     "requests": ("cache hit", "Show more of"),
@@ -22,7 +22,9 @@ SCREENS = {
     "prices": ("$15.00", "gpt-4o-mini", "unpriced"),
     "nowhere": ("This address leads nowhere",),
 }
-AXE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+# In the dark the colours are others, and nothing else is.
+DARK = {"runOnly": ["color-contrast"]}
+AXE = """async (options) => (await axe.run(document, options)).violations
     .filter((found) => ["serious", "critical"].includes(found.impact))
     .map((found) => `${found.id}: ${found.nodes.map((node) => node.target).join(" | ")}`)"""
 
@@ -37,9 +39,9 @@ async def test_a_screen_shows_its_numbers_and_complains_of_nothing(admin, packag
         await page.get_by_text(text).first.wait_for()
     axe = (packages / "node_modules/axe-core/axe.min.js").read_text()
     await page.evaluate(axe)
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        assert await page.evaluate(AXE) == [], scheme
+    assert await page.evaluate(AXE, {"resultTypes": ["violations"]}) == []
+    await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    assert await page.evaluate(AXE, DARK) == []
     await page.set_viewport_size({"width": 390, "height": 844})
     await page.evaluate("new Promise((done) => setTimeout(done, 50))")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,5 +1,6 @@
 """Signing in: who may, what is told who may not, and what the browser keeps."""
 
+import grpc
 import pytest
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
@@ -58,6 +59,9 @@ async def test_a_viewer_looks_and_changes_nothing(stranger, house):
     assert status == 403
     await stranger.open("playground")
     assert "A viewer key calls no models" in await stranger.text()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await house.complete(house.viewer, "May I?", model="auto")
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_signing_out_and_a_disabled_key_end_the_session(stranger, house):
