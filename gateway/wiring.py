@@ -51,6 +51,7 @@ from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import CONSOLE_AT_EDGE, GatewaySettings
 from gateway.similarity import LexicalSimilarity
+from gateway.similarity_meaning import EmbeddingSimilarity
 
 
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
@@ -70,9 +71,15 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         ledger=settings.ledger_address,
         token=token.get_secret_value() if token is not None else None,
         tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
     )
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
+    books = Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     limits = make_limits(settings, fleet)
@@ -93,7 +100,8 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
+    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
+    servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
