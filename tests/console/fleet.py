@@ -5,12 +5,15 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import grpc
 from spendgate.ledger.v1 import key_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
+from spendgate.router.v1 import router_service_pb2_grpc as router_grpc
 
 from cli.embedded.trace_server import serving_traces
 from cli.embedded.trace_store import TraceStore
 from tests.console.history import TENANT
+from tests.console.labels import teach
 from tests.e2e.house import ROOT, TOKEN, House, bearer
 
 # What a hostile caller would name things.
@@ -44,6 +47,8 @@ class ConsoleHouse(House):
         self.admin, self.viewer, self.caller = [
             await self._mint(name, role) for name, role in zip(names, roles, strict=True)
         ]
+        async with grpc.aio.insecure_channel(self.address("router")) as channel:
+            await teach(router_grpc.RouterServiceStub(channel), self._inside)
         await self._traffic()
         return self
 

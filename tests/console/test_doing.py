@@ -123,6 +123,17 @@ async def test_prompts_are_tried_on_cache_and_router_for_nothing(admin, house):
     assert admin.complaints == []
 
 
+async def test_a_proposal_is_applied(admin):
+    """The bound that holds is the proposed one from then on."""
+    page = admin.page
+    await admin.open("router")
+    await page.get_by_text("would serve better").wait_for()
+    await page.get_by_role("button", name="Apply").click()
+    await page.get_by_text("proposal 1 was applied").wait_for()
+    await page.get_by_role("row").filter(has_text="holds").wait_for()
+    assert admin.complaints == []
+
+
 async def test_an_opportunity_says_the_setting(admin):
     """With the requests that it was seen on."""
     page = admin.page

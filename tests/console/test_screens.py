@@ -15,7 +15,7 @@ SCREENS = {
     "budgets": ("acme", "feature support-chat, model strong", "the fullest"),
     "keys": ("shop-backend", "viewer", "works"),
     "cache": ("Precision of hits", "support-chat", "Look-ups"),
-    "router": ("Against every call to strong", "Where would a prompt go?"),
+    "router": ("Against every call to strong", "Estimated on 240 labelled prompts", "holds"),
     "opportunities": ("a month", "The same prompt was paid for again"),
     "alerts": ("Budget summaries is used to 50 %",),
     "playground": ("Compare", "cheap"),

@@ -57,8 +57,14 @@ function Known(props: { told: RouterSummary; admin: boolean; again: () => void }
         <Figure
           name={`Against every call to ${told.baseline_model || "a baseline"}`}
           value={baseline ? `−${share(baseline - spent, baseline)}` : "–"}
-          more={baseline ? `${usd(spent)} in place of ${usd(baseline)}` : "no baseline is configured"}
-          tone="good"
+          more={
+            baseline
+              ? `${usd(spent)} in place of ${usd(baseline)}`
+              : told.baseline_model
+                ? "no routed call was reported yet"
+                : "no baseline is configured"
+          }
+          tone={baseline ? "good" : ""}
         />
         <Figure
           name="Quality on labels"
