@@ -201,7 +201,13 @@ export function Curve(props: {
     const points = [...props.points].sort((a, b) => a.x - b.x);
     const only = (kinds: string[], pick: (point: Point) => number) =>
       points.map((point) => (kinds.includes(point.kind) ? pick(point) : null));
-    const axis = { stroke: colourOf("--soft"), font: FONT, ticks: { show: false } };
+    const axis = {
+      stroke: colourOf("--soft"),
+      font: FONT,
+      labelFont: FONT,
+      labelSize: 22,
+      ticks: { show: false },
+    };
     const grid = { stroke: colourOf("--line"), width: 1 };
     const line = colourOf("--routing");
     const dot = (colour: string, size: number) => ({
@@ -210,6 +216,9 @@ export function Curve(props: {
     });
     const band = { stroke: "transparent", points: { show: false } };
     const most = Math.max(...points.map((point) => point.x), 1e-12);
+    // Bounds differ by a few percent: the scale begins a little below the lowest.
+    const least = Math.min(...points.map((point) => point.low));
+    const floor = Math.max(0, Math.floor(least * 20 - 0.4) / 20);
     const plot = new uPlot(
       {
         width: place.clientWidth || 600,
@@ -217,7 +226,7 @@ export function Curve(props: {
         legend: { show: false },
         cursor: { show: false },
         padding: [12, 16, 0, 0],
-        scales: { x: { time: false, range: () => [0, most * 1.1] }, y: { range: [0, 1.02] } },
+        scales: { x: { time: false, range: () => [0, most * 1.1] }, y: { range: () => [floor, 1.004] } },
         axes: [
           { ...axis, grid, size: 30, values: (_, at) => at.map(props.formatX), label: "Dollars a call" },
           {
@@ -234,8 +243,8 @@ export function Curve(props: {
           { ...band },
           { ...band },
           { width: 2, ...dot(line, 7), spanGaps: true },
-          { width: 0, ...dot(colourOf("--accent"), 13) },
-          { width: 0, ...dot(colourOf("--ink"), 11) },
+          { width: 0, ...dot(colourOf("--accent"), 14) },
+          { width: 0, ...dot(colourOf("--ink"), 7) },
         ],
       },
       [
