@@ -92,7 +92,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         providers=providers,
         limits=limits,
     )
-    https = await _open_http(settings, outfit, door, services, session)
+    https = await open_http(settings, outfit, door, services, session)
 
     async def stop_relay() -> None:
         for task in (relay, watcher):
@@ -139,7 +139,7 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
     )
 
 
-async def _open_http(
+async def open_http(
     settings: GatewaySettings,
     outfit: Outfit,
     door: Completer,

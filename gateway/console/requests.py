@@ -103,7 +103,7 @@ def _fitting(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Those that fit as JSON, and whether the rest are all too old."""
     start, end = _stamp(wanted.start), _stamp(wanted.end)
-    found = []
+    found: list[dict[str, Any]] = []
     for entry in entries:
         booked = entry.book_time.ToNanoseconds()
         if start is not None and booked < start:
