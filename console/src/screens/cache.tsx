@@ -9,21 +9,13 @@ import { Table } from "../parts/table";
 import type { Finding, Model, Stats, StatsRow, Who } from "../types";
 import { big, count, moment, named, percent, word } from "../words";
 import { TryPrompt } from "./prompt";
+import { wrongAtMost } from "./wilson";
 
 // Fewer say nothing of a share this small.
 const HITS_TO_TELL = 30;
 
 const hitsOf = (row: StatsRow): number =>
   Number(row.exact_hit_count) + Number(row.semantic_hit_count);
-
-/** The share of wrong hits that is at most so, 19 times in 20: Wilson's upper bound. */
-export function wrongAtMost(wrong: number, hits: number): number {
-  if (!hits) return 1;
-  const z = 1.645;
-  const share = wrong / hits;
-  const root = Math.sqrt((share * (1 - share)) / hits + (z * z) / (4 * hits * hits));
-  return (share + (z * z) / (2 * hits) + z * root) / (1 + (z * z) / hits);
-}
 
 export function Cache({ who }: { who: Who }): JSX.Element {
   const asked = useAsk("stats", () => rpc<Stats>("cache/Stats"), LIVE_SECONDS);

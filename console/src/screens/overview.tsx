@@ -124,7 +124,7 @@ function Today({ told }: { told: Now }): JSX.Element {
       <Figure
         name="Saved this month"
         value={<Money nanos={savedOf(month)} />}
-        more={`${share(savedOf(month), big(month.counterfactual_nanos))} of what it had cost`}
+        more={`${share(savedOf(month), big(month.counterfactual_nanos))} of what it would have cost`}
         tone="good"
       />
     </dl>
@@ -172,7 +172,7 @@ function Whole({ told, period }: { told: Breakdown; period: Period }): JSX.Eleme
           more={`${count(BigInt(total.input_tokens) + BigInt(total.output_tokens))} tokens in all`}
         />
       </dl>
-      <Sheet title={`What it cost, and what it had cost · ${period.name.toLowerCase()}`}>
+      <Sheet title={`What it cost, and what it would have cost · ${period.name.toLowerCase()}`}>
         <Statement sums={total} />
       </Sheet>
       <Sheet title={period.hourly ? "By hour" : "By day"} note="Hours and days are UTC.">
@@ -208,7 +208,7 @@ function Statement({ sums }: { sums: BreakdownRow["sums"] }): JSX.Element {
     <div class="statement">
       <Bar
         parts={parts}
-        label={`Spent ${usd(spent)} of the ${usd(whole)} it had cost without Spendgate`}
+        label={`Spent ${usd(spent)} of the ${usd(whole)} it would have cost without Spendgate`}
       />
       <ul>
         <li>

@@ -121,12 +121,22 @@ function lineOf(span: Step, depth: number, start: bigint): Line {
   };
 }
 
+const SOURCES: Record<string, string> = {
+  PROVIDER: "answered by a provider",
+  CACHE_EXACT: "served from the cache",
+  CACHE_SEMANTIC: "served from the cache, asked in other words",
+  SHARED: "shared with a call under way",
+};
+
 function remark({ attributes: told, failed }: Step): string {
   const parts: string[] = [];
   const of = (name: string) => told[name];
   if (failed) parts.push(`failed: ${of("error.type") ?? "unknown"}`);
   const source = of("spendgate.answer.source");
-  if (source) return [...parts, word(String(source))].join(" · ");
+  if (source) {
+    const text = SOURCES[String(source)] ?? word(String(source));
+    return [...parts, text].join(" · ");
+  }
   const outcome = of("spendgate.cache.outcome");
   if (outcome) parts.push(word(String(outcome)));
   const reason = of("spendgate.route.reason");
