@@ -33,6 +33,7 @@ async def browser():
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
+    pytest.importorskip("playwright", reason="needs playwright, of the dev extra")
     from playwright.async_api import async_playwright
 
     async with async_playwright() as library:
