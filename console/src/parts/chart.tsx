@@ -49,7 +49,7 @@ function options(props: StackProps, width: number, sums: number[][]): uPlot.Opti
   return {
     width,
     height: props.height ?? 240,
-    padding: [8, 4, 0, 0],
+    padding: [8, width < 500 ? 20 : 4, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: {
