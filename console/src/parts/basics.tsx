@@ -1,8 +1,9 @@
 // Small things that every screen is made of.
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Refused } from "../api";
 import type { Asked } from "../ask";
-import { usd, usdExact } from "../money";
+import { ratio, share, usd, usdExact } from "../money";
 
 export function Money({ nanos, signed }: { nanos: bigint; signed?: boolean }): JSX.Element {
   const text = usd(nanos);
@@ -90,6 +91,24 @@ export function Waiting({ rows }: { rows: number }): JSX.Element {
 export const sentence = (text: string): string =>
   text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
+/** Why something was refused, for people. */
+export const why = (error: unknown): string =>
+  sentence(error instanceof Refused ? error.message : String(error));
+
+/** The end of a form in a dialog. */
+export function FormEnd(props: { submit: string; onCancel: () => void }): JSX.Element {
+  return (
+    <div class="end">
+      <button type="button" class="quiet" onClick={props.onCancel}>
+        Cancel
+      </button>
+      <button type="submit" class="primary">
+        {props.submit}
+      </button>
+    </div>
+  );
+}
+
 export function Badge(props: { kind?: string; children: ComponentChildren }): JSX.Element {
   return <span class={`badge ${props.kind ?? ""}`}>{props.children}</span>;
 }
@@ -102,6 +121,16 @@ export function Bar(props: { parts: [string, number][]; label: string }): JSX.El
         <i key={at} class={kind} style={{ width: `${Math.max(0, Math.min(1, part)) * 100}%` }} />
       ))}
     </div>
+  );
+}
+
+/** An amount's share of the whole, as a bar. */
+export function Share({ of, whole }: { of: bigint; whole: bigint }): JSX.Element {
+  return (
+    <Bar
+      parts={[["spent", ratio(of, whole)]]}
+      label={`${share(of, whole)} of all spending`}
+    />
   );
 }
 

@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { Refused, rpc } from "../api";
+import { rpc } from "../api";
 import { nanosOf } from "../money";
-import { Dialog, Field, Problem, Select, sentence } from "../parts/basics";
+import { Dialog, Field, FormEnd, Problem, Select, why } from "../parts/basics";
 import { MONEY } from "./budget-math";
 import { MODES } from "./budgets";
 
@@ -76,7 +76,7 @@ export function NewBudget(props: {
       });
       props.onDone(`The budget ${form.id!.trim()} counts from now on.`);
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
   };
   return (
@@ -111,14 +111,7 @@ export function NewBudget(props: {
             <Select label="How many limits" value={form.each!} options={EACH} onChange={put("each")} />
           </Field>
         </div>
-        <div class="end">
-          <button type="button" class="quiet" onClick={props.onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary">
-            Make the budget
-          </button>
-        </div>
+        <FormEnd submit="Make the budget" onCancel={props.onClose} />
       </form>
     </Dialog>
   );

@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { all, breakdown, Refused, rpc } from "../api";
+import { all, breakdown, rpc } from "../api";
 import { LIVE_SECONDS, useAsk } from "../ask";
 import { nanosOf, ratio, usd, usdField } from "../money";
-import { Answer, Badge, Bar, Dialog, Empty, Field, Problem, say, Select, sentence, Sheet } from "../parts/basics";
+import { Answer, Badge, Bar, Dialog, Empty, Field, Problem, Select, Sheet, say, why } from "../parts/basics";
 import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
 import type { Budget, Who } from "../types";
@@ -173,7 +173,7 @@ function Edit(props: {
       await what();
       props.onDone(told);
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
   };
   const save = (event: Event) => {

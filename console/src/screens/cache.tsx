@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { all, post, Refused, rpc } from "../api";
+import { all, post, rpc } from "../api";
 import { LIVE_SECONDS, useAsk } from "../ask";
 import { usd } from "../money";
-import { Answer, Badge, Empty, Field, Figure, Money, Problem, say, Select, sentence, Sheet } from "../parts/basics";
+import { Answer, Badge, Empty, Field, Figure, Money, Problem, Select, Sheet, say, why } from "../parts/basics";
 import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
 import type { Finding, Model, Stats, StatsRow, Who } from "../types";
@@ -142,7 +142,7 @@ function Forget({ feature, again }: { feature: string; again: () => void }): JSX
       set(null);
       again();
     } catch (error) {
-      say(error instanceof Refused ? error.message : String(error));
+      say(why(error));
     }
   };
   if (!feature) return null;
@@ -218,7 +218,7 @@ function Report(): JSX.Element {
       setToken("");
       setProblem("");
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
   };
   return (

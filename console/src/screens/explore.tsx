@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import { breakdown } from "../api";
 import { useAsk } from "../ask";
-import { drawn, ratio, share, usdShort } from "../money";
-import { Answer, Bar, Empty, Money, Select, Sheet } from "../parts/basics";
+import { drawn, usdShort } from "../money";
+import { Answer, Empty, Money, Select, Share, Sheet } from "../parts/basics";
 import { Stack, tickName } from "../parts/chart";
 import { Screen } from "../parts/shell";
 import { Table, type Column } from "../parts/table";
@@ -248,12 +248,7 @@ function GroupTable({ told, ...props }: GroupsProps & { told: Breakdown }): JSX.
     { name: "Spent", money: ({ sums }) => big(sums.cost_nanos) },
     {
       name: "Share",
-      cell: ({ sums }) => (
-        <Bar
-          parts={[["spent", ratio(big(sums.cost_nanos), whole)]]}
-          label={`${share(big(sums.cost_nanos), whole)} of all spending`}
-        />
-      ),
+      cell: ({ sums }) => <Share of={big(sums.cost_nanos)} whole={whole} />,
     },
     { name: "", class: "nowrap", cell: (row) => <ToRequests row={row} {...props} /> },
   );

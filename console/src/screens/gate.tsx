@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Refused, signIn } from "../api";
-import { Field, sentence } from "../parts/basics";
+import { signIn } from "../api";
+import { Field, why } from "../parts/basics";
 import { Mark } from "../parts/shell";
 import type { Who } from "../types";
 
@@ -22,7 +22,7 @@ export function Gate({ onIn }: { onIn: (who: Who) => void }): JSX.Element {
     try {
       onIn(await signIn(key.trim()));
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
       setBusy(false);
       field.current?.focus();
       field.current?.select();

@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { all, Refused, rpc } from "../api";
+import { all, rpc } from "../api";
 import { useAsk } from "../ask";
-import { Answer, Badge, Copy, Dialog, Empty, Field, Problem, say, Select, sentence, Sheet } from "../parts/basics";
+import { Answer, Badge, Copy, Dialog, Empty, Field, FormEnd, Problem, Select, Sheet, say, why } from "../parts/basics";
 import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
 import { href, Link } from "../place";
@@ -199,7 +199,7 @@ function NewKey(props: {
       });
       props.onMade({ key_id: said("key_id"), secret: made.secret });
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
   };
   return (
@@ -226,14 +226,7 @@ function NewKey(props: {
           <Field label="Tokens a minute">{text("tokens_per_minute", "no limit")}</Field>
           <Field label="Calls at once">{text("parallel_calls_max", "no limit")}</Field>
         </div>
-        <div class="end">
-          <button type="button" class="quiet" onClick={props.onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary">
-            Make the key
-          </button>
-        </div>
+        <FormEnd submit="Make the key" onCancel={props.onClose} />
       </form>
     </Dialog>
   );
@@ -253,7 +246,7 @@ function Change(props: {
     try {
       await what();
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
   };
   const rotate = () =>

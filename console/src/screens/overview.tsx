@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { all, breakdown, rpc } from "../api";
 import { LIVE_SECONDS, useAsk } from "../ask";
 import { drawn, ratio, share, usd, usdShort } from "../money";
-import { Answer, Bar, Empty, Figure, Money, Select, Sheet } from "../parts/basics";
+import { Answer, Bar, Empty, Figure, Money, Select, Share, Sheet } from "../parts/basics";
 import { Stack } from "../parts/chart";
 import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
@@ -295,12 +295,7 @@ function Top(props: {
                 { name: "Spent", money: ({ sums }) => big(sums.cost_nanos) },
                 {
                   name: "Share",
-                  cell: ({ sums }) => (
-                    <Bar
-                      parts={[["spent", ratio(big(sums.cost_nanos), whole)]]}
-                      label={`${share(big(sums.cost_nanos), whole)} of all spending`}
-                    />
-                  ),
+                  cell: ({ sums }) => <Share of={big(sums.cost_nanos)} whole={whole} />,
                 },
               ]}
             />

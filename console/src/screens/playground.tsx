@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { all, post, Refused, stream } from "../api";
 import { useAsk } from "../ask";
 import { usd } from "../money";
-import { Answer, Badge, Empty, Field, Money, Problem, say, sentence, Sheet } from "../parts/basics";
+import { Answer, Badge, Empty, Field, Money, Problem, Sheet, say, sentence, why } from "../parts/basics";
 import { Screen } from "../parts/shell";
 import { href, Link } from "../place";
 import type { Model, Who } from "../types";
@@ -180,6 +180,6 @@ async function wrong(token: string): Promise<void> {
     await post("/feedback", { feedback_token: token, verdict: "bad" });
     say("It is not served again, and the cache is stricter for this feature.");
   } catch (error) {
-    say(error instanceof Refused ? error.message : String(error));
+    say(why(error));
   }
 }

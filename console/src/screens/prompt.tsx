@@ -1,8 +1,8 @@
 // A prompt to try: typed once, asked by a button.
 import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
-import { Refused } from "../api";
-import { Field, Problem, Select, sentence } from "../parts/basics";
+import {  } from "../api";
+import { Field, Problem, Select, why } from "../parts/basics";
 
 /** Asks `ask` with the text and the model, shows what `children` makes of the answer. */
 export function TryPrompt<T>(props: {
@@ -25,7 +25,7 @@ export function TryPrompt<T>(props: {
       set(await props.ask(text, model));
     } catch (error) {
       set(undefined);
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
     setBusy(false);
   };

@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { all, Refused, rpc } from "../api";
+import { all, rpc } from "../api";
 import { useAsk } from "../ask";
 import { drawn, share, usd, usdShort } from "../money";
-import { Answer, Badge, Empty, Figure, Money, Problem, say, sentence, Sheet } from "../parts/basics";
+import { Answer, Badge, Empty, Figure, Money, Problem, Sheet, say, why } from "../parts/basics";
 import { Curve, type Point } from "../parts/chart";
 import { Screen } from "../parts/shell";
 import { Table } from "../parts/table";
@@ -176,7 +176,7 @@ function Proposals({ admin, again }: { admin: boolean; again: () => void }): JSX
       asked.again();
       again();
     } catch (error) {
-      setProblem(sentence(error instanceof Refused ? error.message : String(error)));
+      setProblem(why(error));
     }
   };
   return (
