@@ -14,6 +14,7 @@ async def test_a_wrong_key_is_told_and_the_right_one_opens(stranger, house):
     """By the keyboard alone; what was wrong is said, and nothing of it is shown."""
     page = stranger.page
     await page.goto(house.console)
+    await page.locator("input:focus").wait_for()
     await page.keyboard.type("sg_wrong")
     await page.keyboard.press("Enter")
     told = page.get_by_role("alert").filter(has_text="does not open anything")

@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { all, post, Refused, stream } from "../api";
+import { all, post, stream } from "../api";
 import { useAsk } from "../ask";
 import { usd } from "../money";
-import { Answer, Badge, Empty, Field, Money, Problem, Sheet, say, sentence, why } from "../parts/basics";
+import { Answer, Badge, Empty, Field, Money, Problem, Sheet, say, why } from "../parts/basics";
 import { Screen } from "../parts/shell";
 import { href, Link } from "../place";
 import type { Model, Who } from "../types";
@@ -80,8 +80,7 @@ function Bench({ models }: { models: Model[] }): JSX.Element {
         put(at, () => ({ state: "done", told }));
       } catch (error) {
         if (signal.aborted) return;
-        const why = error instanceof Refused ? error.message : String(error);
-        put(at, () => ({ state: "failed", problem: sentence(why) }));
+        put(at, () => ({ state: "failed", problem: why(error) }));
       }
     });
   };
