@@ -52,7 +52,7 @@ class ModelUnpriced(Exception):
 
 
 class AdminRequired(Exception):
-    """The key may call models, and nothing else."""
+    """The key has not the role for this: it calls models, or reads, and nothing else."""
 
 
 class ModelNotAllowed(Exception):
@@ -155,7 +155,8 @@ def _admin_required(_: AdminRequired) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.PERMISSION_DENIED,
         "ADMIN_REQUIRED",
-        "this key may call models only; budgets, keys and books take one with the admin role",
+        "this key may call models or read only; budgets, keys and books take one with the admin"
+        " role",
     )
 
 

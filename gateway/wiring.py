@@ -14,16 +14,12 @@ import aiohttp
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
-from chassis.listening import OFF, AddressTaken
 from chassis.live import Live
 from chassis.server import Outfit, Room
 from gateway import desk
 from gateway.compression_trials import CompressionTest
-from gateway.door import Door
 from gateway.errors import ERRORS
-from gateway.http.intake import EdgeLimits
-from gateway.http.parts import make_edge
-from gateway.http.server import HttpServer
+from gateway.http.opening import open_http
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
@@ -82,7 +78,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
 
     live.on_change(take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
-    http = await _open_http(settings, outfit, door)
+    https = await open_http(settings, outfit, door, services, session)
 
     similarity = EmbeddingSimilarity(services, LexicalSimilarity())
     servicer = GatewayServicer(door, CompressionTest(door, similarity))
@@ -96,7 +92,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         authenticate=door.authenticate,
         own_span_methods=OWN_SPAN_METHODS,
         reload=live.reload_soon,
-        drains=[("http", http.stop)] if http is not None else [],
+        drains=[("http", server.stop) for server in https],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
             ("outbox", outbox.close),
@@ -172,22 +168,3 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
         new_id=lambda: uuid.uuid4().hex,
         clock=time.monotonic,
     )
-
-
-async def _open_http(settings: GatewaySettings, outfit: Outfit, door: Door) -> HttpServer | None:
-    if settings.http_listen == OFF:
-        return None
-    edge = make_edge(
-        door,
-        ERRORS,
-        EdgeLimits(),
-        ready=lambda: outfit.health.serving,
-        new_id=lambda: uuid.uuid4().hex,
-        now=time.time,
-    )
-    server = HttpServer(edge, EdgeLimits())
-    try:
-        await server.start(settings.http_listen)
-    except OSError as error:
-        raise AddressTaken(settings.http_listen, "SPENDGATE_HTTP_LISTEN") from error
-    return server
