@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.alerts import AlertsConfig
+from catalog.batching import BatchConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
@@ -272,5 +273,7 @@ class FleetConfig(Section):
     """How a failing provider is tried again."""
     limits: LimitsConfig = LimitsConfig()
     """How fast callers may call."""
+    batch: BatchConfig = BatchConfig()
+    """Work that may wait."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""

@@ -6,12 +6,14 @@ from typing import Protocol
 
 from catalog.price import ModelPrice, cost_nanos, hold_nanos
 from catalog.prices import PriceBook, UnknownModel, Unpriced
+from catalog.tiers import BATCH
 from catalog.usage import ImpossibleUsage, Usage
 from services.ledger.rules.kinds import EXTRA_CAUSE
 from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
 from services.ledger.rules.values import (
     NO_TOKENS,
     Attempt,
+    EntryKind,
     Saving,
     SavingCause,
     Tokens,
@@ -30,6 +32,10 @@ class Prices(Protocol):
         """The price of a configured model at a moment. Must raise ModelUnpriced, never guess."""
         ...
 
+    def batch_price(self, model: str, at_us: int) -> ModelPrice:
+        """The same at its provider's own batch endpoint."""
+        ...
+
 
 class CatalogPrices:
     """Prices out of the fleet's price book."""
@@ -41,6 +47,13 @@ class CatalogPrices:
         """The price at a moment. Raises ModelUnpriced, for a model nobody configured too."""
         try:
             return self._book.price(model, to_datetime(at_us))
+        except (Unpriced, UnknownModel):
+            raise ModelUnpriced(model) from None
+
+    def batch_price(self, model: str, at_us: int) -> ModelPrice:
+        """The batch tier's price at a moment. Raises ModelUnpriced."""
+        try:
+            return self._book.price_in(BATCH, model, to_datetime(at_us))
         except (Unpriced, UnknownModel):
             raise ModelUnpriced(model) from None
 
@@ -135,8 +148,9 @@ def _bill(prices: Prices, attempt: Attempt, usages: Sequence[Usage], at_us: int,
 
 
 def _charge(prices: Prices, attempt: Attempt, usage: Usage, at_us: int) -> tuple[int, str]:
+    priced = prices.batch_price if attempt.kind is EntryKind.BATCH_ITEM else prices.price
     try:
-        price = prices.price(attempt.model_used, at_us)
+        price = priced(attempt.model_used, at_us)
     except ModelUnpriced:
         if attempt.usage == NO_TOKENS:
             # Nothing was used, so nothing is owed, whatever the price: that is known, not guessed.
