@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catalog.shapes import Name, Seconds, Section
+from catalog.shapes import Name, Section
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -31,7 +31,7 @@ class BatchConfig(Section):
     """No batch call is begun while this many ordinary requests are under way."""
     item_tries_max: Annotated[int, Field(ge=1, le=20)] = 4
     """Ordinary calls of an item, each with its own retries, before it fails."""
-    poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    poll_seconds: Annotated[int, Field(ge=1, le=3600)] = 20
     """Between two looks at a provider's batch."""
     items_max: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     """Lines of a file."""
@@ -49,8 +49,8 @@ class BatchConfig(Section):
     """Items of one batch at a provider: a larger job makes several."""
     endpoint_bytes_max: Annotated[int, Field(ge=1024)] = 100 * 2**20
     """The file of one batch at a provider."""
-    completion_seconds_max: Seconds = 24 * 3600.0
+    completion_seconds_max: Annotated[int, Field(ge=1, le=7 * 86_400)] = 86_400
     """How long a job may take, and takes at most where nothing is asked for. What is not answered
     then expires."""
-    seconds_kept_max: Annotated[float, Field(ge=1)] = 30 * 24 * 3600.0
+    batch_seconds_kept_max: Annotated[int, Field(ge=1)] = 30 * 86_400
     """How long files and ended jobs are kept."""
