@@ -1,7 +1,7 @@
 """A line of a job as a request of the house: counted, looked up, routed, like any other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import grpc
@@ -71,6 +71,22 @@ class Items:
         await self._patiently(job, ask, lambda: self._steps.prepare_and_look_up(ask))
         return ask.finding.outcome in HITS
 
+    async def recall(self, job: Job, ask: Ask) -> None:
+        """Counts and looks up for an answer that is there and paid: waits for as long as it takes,
+        and goes on without where the house refuses by now what it took before."""
+        pause = PAUSE_SECONDS
+        while True:
+            ask.deadline = Deadline.after(self._fleet.config.timeouts.request_seconds)
+            try:
+                await self._steps.prepare_and_look_up(ask)
+            except Exception as error:
+                if not passes(error):
+                    return
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_SECONDS_MAX)
+
     async def route(self, job: Job, ask: Ask) -> router_pb.Candidate:
         """The model to ask, one only: nothing else is held for. Waits out what passes."""
         await self._patiently(job, ask, lambda: self._steps.route(ask))
@@ -99,11 +115,11 @@ class Items:
             return False
         return True
 
-    async def _patiently(self, job: Job, ask: Ask, step: Callable[[], object]) -> None:
+    async def _patiently(self, job: Job, ask: Ask, step: Callable[[], Awaitable[None]]) -> None:
         pause = PAUSE_SECONDS
         while True:
             try:
-                await step()  # type: ignore[misc]
+                await step()
             except Exception as error:
                 if not passes(error) or job.left_seconds() <= pause:
                     raise

@@ -24,6 +24,7 @@ class Job:
         self.progress = Progress()
         self.state = batch_pb.Batch()
         self.log = JobLog(folder.path / "log")
+        self._telling = asyncio.Lock()
 
     @property
     def batch_id(self) -> str:
@@ -59,7 +60,8 @@ class Job:
         self.state.money.CopyFrom(self.progress.money)
         held = (chunk.held_nanos for chunk in self.progress.chunks.values() if not chunk.done)
         self.state.money.held_nanos = sum(held)
-        await asyncio.to_thread(self.folder.write_state, self.state)
+        async with self._telling:
+            await asyncio.to_thread(self.folder.write_state, self.state)
 
     async def fail(self, faults: Sequence[Fault], count: int = 0) -> None:
         """Ends it before anything is spent. `count`: faults in all, where more than told."""

@@ -49,6 +49,8 @@ class EventKind(IntEnum):
     ENDED = 12
     # {}: chunks and duplicates before it are of a plan that never stood.
     PLANNING = 13
+    # {}: the money for all chunks is held.
+    BEGUN = 14
 
 
 @dataclass(frozen=True, slots=True)

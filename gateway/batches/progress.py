@@ -64,6 +64,7 @@ class Progress:
 
     checked: bool = False
     planned: bool = False
+    begun: bool = False
     ended: bool = False
     chunks: dict[int, Chunk] = field(default_factory=dict)
     # Line -> the lines that ask the same.
@@ -105,6 +106,8 @@ class Progress:
                 self.duplicates.setdefault(told["of"], []).append(told["line"])
             case EventKind.PLANNED:
                 self.planned = True
+            case EventKind.BEGUN:
+                self.begun = True
             case EventKind.ANSWERED:
                 self._answered(told, place)
             case EventKind.BOOKED:

@@ -55,21 +55,18 @@ class Results:
         candidate: router_pb.Candidate,
         given: ProviderAnswer,
         *,
+        kind: entry_pb2.EntryKind,
         failed: Sequence[entry_pb2.Attempt] = (),
-        by_endpoint: bool = False,
     ) -> list[Event]:
         """A provider answered, after the tries that `failed`; who asks the same has it too. The
         answer goes to the cache."""
-        kind = entry_pb2.ENTRY_KIND_BATCH_ITEM if by_endpoint else entry_pb2.ENTRY_KIND_CALL
-        if failed:
-            kind = entry_pb2.ENTRY_KIND_RETRY
         made = await self._rows.answered(ask, candidate, given, kind)
         choices = list(given.choices)
         self._cached.keep(ask, choices, candidate.model, made.usage)
         source = gateway_pb.ANSWER_SOURCE_PROVIDER
         body = _body(ask, choices, candidate.model, candidate.provider, made.usage, source)
         rows = self._rows.record(job, line.number, ask, [*failed, made])
-        how = BY_ENDPOINT if by_endpoint else BY_CALL
+        how = BY_ENDPOINT if kind == entry_pb2.ENTRY_KIND_BATCH_ITEM else BY_CALL
         events = [answered_event(line.number, line.custom_id, how, rows=rows, body=body)]
         for number in job.progress.duplicates.get(line.number, ()):
             other = await asyncio.to_thread(job.lines.read, number, job.spec.options)
