@@ -8,7 +8,9 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+from spendgate.gateway.v1 import batch_pb2_grpc
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
@@ -16,6 +18,8 @@ from chassis.listening import OFF, AddressTaken
 from chassis.server import Outfit, Room
 from gateway import desk
 from gateway.auth import Keys
+from gateway.batches import servicer as batch_servicer
+from gateway.batches.making import Batches, make_batches
 from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
 from gateway.http.intake import EdgeLimits
@@ -29,6 +33,7 @@ from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
 from gateway.providers.http import open_session
 from gateway.providers.making import make_providers
+from gateway.providers.making_batch import make_batch_providers
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
@@ -60,6 +65,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     outbox_part = outfit.health.part("outbox")
     session = open_session()
     providers = make_providers(fleet, session, os.environ)
+    batch_providers = make_batch_providers(fleet, session, os.environ)
     token = settings.internal_token
     services = GrpcServices(
         tokenizer=settings.tokenizer_address,
@@ -74,7 +80,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     limits = make_limits(settings, fleet)
-    door = _door(
+    parts = _parts(
         settings=settings,
         outfit=outfit,
         fleet=fleet,
@@ -83,7 +89,11 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         providers=providers,
         limits=limits,
     )
-    http = await _open_http(settings, outfit, door)
+    door = Completer(parts)
+    batches = make_batches(parts, batch_providers, outfit.telemetry, lambda: door.under_way)
+    http = await _open_http(settings, outfit, door, batches if fleet.config.batch.enabled else None)
+    if fleet.config.batch.enabled:
+        batches.workers.start()
 
     async def stop_relay() -> None:
         for task in (relay, watcher):
@@ -97,11 +107,12 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
             (desk.add_to_server, desk.Desk(services)),
+            *_batch_servicers(fleet, batches),
         ],
-        service_names=[SERVICE_NAME],
+        service_names=[SERVICE_NAME, batch_servicer.SERVICE_NAME],
         errors=ERRORS,
         authenticate=door.authenticate,
-        own_span_methods=OWN_SPAN_METHODS,
+        own_span_methods=OWN_SPAN_METHODS | batch_servicer.OWN_SPAN_METHODS,
         drains=[("http", http.stop)] if http is not None else [],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
@@ -111,6 +122,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("limits", limits.close),
             ("relay", stop_relay),
             ("bookings", books.drain),
+            ("batches", batches.workers.stop),
         ],
     )
 
@@ -131,7 +143,7 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
 
 
 async def _open_http(
-    settings: GatewaySettings, outfit: Outfit, door: Completer
+    settings: GatewaySettings, outfit: Outfit, door: Completer, batches: Batches | None
 ) -> HttpServer | None:
     if settings.http_listen == OFF:
         return None
@@ -142,6 +154,7 @@ async def _open_http(
         ready=lambda: outfit.health.serving,
         new_id=lambda: uuid.uuid4().hex,
         now=time.time,
+        office=batches.office if batches is not None else None,
     )
     server = HttpServer(edge, EdgeLimits())
     try:
@@ -151,7 +164,13 @@ async def _open_http(
     return server
 
 
-def _door(
+def _batch_servicers(fleet: Fleet, batches: Batches) -> list[tuple[Callable[..., None], Any]]:
+    if not fleet.config.batch.enabled:
+        return []
+    return [(batch_pb2_grpc.add_BatchServiceServicer_to_server, batches.servicer)]
+
+
+def _parts(
     *,
     settings: GatewaySettings,
     outfit: Outfit,
@@ -160,7 +179,7 @@ def _door(
     books: Books,
     providers: Mapping[str, Provider],
     limits: Limits,
-) -> Completer:
+) -> Parts:
     def now() -> datetime:
         return datetime.now(UTC)
 
@@ -196,28 +215,26 @@ def _door(
         purse=Purse(fleet.config.routing.learning.shadow_usd_per_day_max, now),
         new_id=new_id,
     )
-    return Completer(
-        Parts(
-            settings=settings,
-            fleet=fleet,
-            services=services,
-            books=books,
-            keys=Keys(
-                services,
-                seconds_max=settings.identity_seconds_max,
-                count_max=settings.identities_max,
-            ),
-            steps=steps,
-            caller=caller,
-            answers=answers,
-            limits=limits,
-            plans=Plans(caller, answers, outcomes),
-            shadows=shadows,
-            cached=cached,
-            hit_shadow=_hit_shadow(services, books, outfit, new_id),
-            telemetry=outfit.telemetry,
-            new_id=new_id,
-        )
+    return Parts(
+        settings=settings,
+        fleet=fleet,
+        services=services,
+        books=books,
+        keys=Keys(
+            services,
+            seconds_max=settings.identity_seconds_max,
+            count_max=settings.identities_max,
+        ),
+        steps=steps,
+        caller=caller,
+        answers=answers,
+        limits=limits,
+        plans=Plans(caller, answers, outcomes),
+        shadows=shadows,
+        cached=cached,
+        hit_shadow=_hit_shadow(services, books, outfit, new_id),
+        telemetry=outfit.telemetry,
+        new_id=new_id,
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentelemetry.trace import Span
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
@@ -45,7 +45,10 @@ class Calls:
         books: Books,
         gate: Gate,
         config: BatchConfig,
+        chance: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        """`chance` gives a number between two, for pauses."""
+        self._chance = chance
         self._items = items
         self._results = results
         self._rows = rows
@@ -99,7 +102,7 @@ class Calls:
             else:
                 await self._results.keep(job, events)
                 return
-            await _sleep(stop, pause * random.uniform(0.5, 1))
+            await _sleep(stop, pause * self._chance(0.5, 1))
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     async def _once(

@@ -93,9 +93,7 @@ class Endpoint:
             return True
 
     async def _submitted(self, job: Job, chunk: Chunk, provider_batch_id: str) -> None:
-        await job.note(
-            EventKind.SUBMITTED, chunk=chunk.number, provider_batch_id=provider_batch_id
-        )
+        await job.note(EventKind.SUBMITTED, chunk=chunk.number, provider_batch_id=provider_batch_id)
 
     async def _wait(
         self, job: Job, chunk: Chunk, provider: BatchProvider, stop: asyncio.Event
@@ -128,9 +126,7 @@ class Endpoint:
         except ProviderError:
             return BatchStage.UNDER_WAY
 
-    async def _collect(
-        self, job: Job, chunk: Chunk, provider: BatchProvider, span: Span
-    ) -> None:
+    async def _collect(self, job: Job, chunk: Chunk, provider: BatchProvider, span: Span) -> None:
         """Takes results in, again from the start where the line breaks: what is there stays."""
         while True:
             try:

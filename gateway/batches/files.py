@@ -127,7 +127,7 @@ class Files:
         return sum(facts.size for facts in self._all(tenant))
 
     def sweep(self, keep: Callable[[str], bool]) -> None:
-        """Takes away what is older than `batch_seconds_kept_max`, unless `keep` wants it. Blocks."""
+        """Takes away what is older than `batch_seconds_kept_max` and not to `keep`. Blocks."""
         now = self._now()
         for path in self._folders.root.glob("*/files/file-*"):
             with contextlib.suppress(OSError):

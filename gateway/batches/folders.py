@@ -1,8 +1,8 @@
 """Where batches lie on disk: a folder a tenant, named by a hash, so that none can name another's.
 
-    <root>/<tenant>/files/file-....json     what a file is; written last, so it makes it one
-    <root>/<tenant>/files/file-....jsonl    its content
-    <root>/<tenant>/jobs/batch_.../         one job (store.py)
+<root>/<tenant>/files/file-....json     what a file is; written last, so it makes it one
+<root>/<tenant>/files/file-....jsonl    its content
+<root>/<tenant>/jobs/batch_.../         one job (store.py)
 """
 
 import hashlib

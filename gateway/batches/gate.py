@@ -22,6 +22,7 @@ class Gate:
     async def turn(self) -> AsyncIterator[None]:
         """A call may be made while the block runs."""
         async with self._places:
-            while self._others() >= self._config.yield_above_calls:
+            # Requests end without a word to us.
+            while self._others() >= self._config.yield_above_calls:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
             yield

@@ -65,9 +65,7 @@ class ChunkHolds:
             return
         await job.note_all(
             [
-                Event(
-                    EventKind.HELD, {"chunk": chunk.number, "generation": chunk.generation + 1}
-                )
+                Event(EventKind.HELD, {"chunk": chunk.number, "generation": chunk.generation + 1})
                 for chunk in chunks
             ]
         )

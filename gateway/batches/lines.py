@@ -151,9 +151,7 @@ def _check(line: Line, rules: LineRules) -> None:
     except InvalidFields as error:
         first = error.violations[0]
         param = f"body.{param_of(first.field)}"
-        raise BadLine(
-            Fault(line.number, "invalid_request", first.description, param)
-        ) from None
+        raise BadLine(Fault(line.number, "invalid_request", first.description, param)) from None
     asked = line.request.model
     if asked.partition(":")[0] == AUTO:
         return

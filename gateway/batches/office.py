@@ -122,9 +122,7 @@ class Office:
 
         def read() -> tuple[list[batch_pb.Batch], bool]:
             jobs = [
-                job
-                for job in self._jobs.of(identity.tenant)
-                if not after or job.batch_id < after
+                job for job in self._jobs.of(identity.tenant) if not after or job.batch_id < after
             ]
             return [job.state() for job in jobs[:count]], len(jobs) > count
 

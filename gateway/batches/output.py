@@ -80,4 +80,3 @@ def _money(job: Job, told: Mapping[str, Any]) -> dict[str, Any]:
         "saved_nanos": saved,
         "booking_pending": bool(booked.get("pending", 0)),
     }
-

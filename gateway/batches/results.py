@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry.trace import Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -43,7 +43,7 @@ class Results:
             if semantic
             else gateway_pb.ANSWER_SOURCE_CACHE_EXACT
         )
-        body = _body(ask, found.choices, found.model, "", found.usage, source)
+        body = _body(ask, found.choices, found.model, "", found.usage, source=source)
         rows = self._rows.record(job, line.number, ask, [row])
         return answered_event(line.number, line.custom_id, CACHE, rows=rows, body=body)
 
@@ -64,7 +64,7 @@ class Results:
         choices = list(given.choices)
         self._cached.keep(ask, choices, candidate.model, made.usage)
         source = gateway_pb.ANSWER_SOURCE_PROVIDER
-        body = _body(ask, choices, candidate.model, candidate.provider, made.usage, source)
+        body = _body(ask, choices, candidate.model, candidate.provider, made.usage, source=source)
         rows = self._rows.record(job, line.number, ask, [*failed, made])
         how = BY_ENDPOINT if kind == entry_pb2.ENTRY_KIND_BATCH_ITEM else BY_CALL
         events = [answered_event(line.number, line.custom_id, how, rows=rows, body=body)]
@@ -98,9 +98,7 @@ class Results:
         for number in lines:
             read = await asyncio.to_thread(job.lines.read, number, job.spec.options)
             error = {"code": code, "message": message}
-            events.append(
-                answered_event(number, read.custom_id, FAILED, status=0, error=error)
-            )
+            events.append(answered_event(number, read.custom_id, FAILED, status=0, error=error))
         if events:
             await job.note_all(events)
 
@@ -119,7 +117,7 @@ class Results:
         kind = entry_pb2.ENTRY_KIND_SHARED_CALL
         row = self._rows.served(ask, kind, made.model_used, made.usage)
         source = gateway_pb.ANSWER_SOURCE_SHARED
-        body = _body(ask, choices, made.model_used, made.provider, made.usage, source)
+        body = _body(ask, choices, made.model_used, made.provider, made.usage, source=source)
         rows = self._rows.record(job, line.number, ask, [row])
         return answered_event(line.number, line.custom_id, DUPLICATE, rows=rows, body=body)
 
@@ -136,6 +134,7 @@ def _body(
     model: str,
     provider: str,
     usage: chat_pb2.TokenUsage,
+    *,
     source: gateway_pb.AnswerSource,
 ) -> dict[str, Any]:
     """A chat completion as the HTTP door would tell it; what it cost is put in at the end."""
@@ -143,4 +142,7 @@ def _body(
         request_id=ask.request_id, model=model, provider=provider, source=source, usage=usage
     )
     response = gateway_pb.CompleteResponse(choices=choices, summary=summary)
-    return {**render_answer(response, ask.cache_mode, 0), "spendgate": None}
+    return {
+        **render_answer(response, cast(gateway_pb.CacheMode, ask.cache_mode), 0),
+        "spendgate": None,
+    }

@@ -133,10 +133,11 @@ class Rows:
             entry = await self._books.record(item)
             if entry is None:
                 pending = 1
-                cost, savings = self._calculated(item.attempt), {}
+                cost = self._calculated(item.attempt)
+                savings: dict[int, int] = {}
             else:
                 cost = entry.cost_nanos
-                savings = {saving.cause: saving.saved_nanos for saving in entry.savings}
+                savings = {int(each.cause): each.saved_nanos for each in entry.savings}
             self._add(money, told["how"], item.attempt, cost, savings)
         return Event(EventKind.BOOKED, {"line": line, "pending": pending, **money})
 

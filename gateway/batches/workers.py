@@ -87,7 +87,6 @@ class Workers:
                 continue
             task = asyncio.create_task(self._work(folder))
             self._working[folder.batch_id] = task
-            task.add_done_callback(lambda _, name=folder.batch_id: self._working.pop(name, None))
 
     def _open_jobs(self) -> list[JobFolder]:
         found = []
@@ -124,6 +123,7 @@ class Workers:
             if job is not None:
                 job.log.close()
             folder.unlock()
+            self._working.pop(folder.batch_id, None)
             self._awake.set()
 
     def _sweep(self) -> None:

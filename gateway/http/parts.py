@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 from chassis.errors import ErrorTable
+from gateway.batches.office import Office
 from gateway.door import Door
 from gateway.http.edge import Edge
-from gateway.http.intake import EdgeLimits, Intake
+from gateway.http.intake import EdgeLimits, Intake, Part
+from gateway.http.openai_batches import OpenAIBatches
 from gateway.http.openai_chat import OpenAIChat
+from gateway.http.openai_files import OpenAIFiles
 
 
 def make_edge(
@@ -17,8 +20,12 @@ def make_edge(
     ready: Callable[[], bool],
     new_id: Callable[[], str],
     now: Callable[[], float],
+    office: Office | None = None,
 ) -> Edge:
-    """The edge with all its parts. `now` is seconds since 1970."""
+    """The edge with all its parts. `now` is seconds since 1970; without an `office` there are no
+    batches."""
     intake = Intake(door, limits)
-    parts = [OpenAIChat(intake, errors, new_id=new_id, now=now)]
+    parts: list[Part] = [OpenAIChat(intake, errors, new_id=new_id, now=now)]
+    if office is not None:
+        parts += [OpenAIFiles(intake, office), OpenAIBatches(intake, office)]
     return Edge(parts, errors, limits, ready=ready)

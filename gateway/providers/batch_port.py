@@ -61,9 +61,7 @@ class BatchProvider(Protocol):
         """Where it is. Raises: ProviderRefused, ProviderUnavailable."""
         ...
 
-    def results(
-        self, batch_id: str, deadline: Deadline
-    ) -> AsyncGenerator[BatchItemResult, None]:
+    def results(self, batch_id: str, deadline: Deadline) -> AsyncGenerator[BatchItemResult, None]:
         """What became of its items, in any order; an item that is missing was not worked on.
 
         Raises: ProviderRefused, ProviderUnavailable. The caller must close the generator.

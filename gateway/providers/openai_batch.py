@@ -82,9 +82,7 @@ class OpenAIBatches:
         with items.open("rb") as file:
             form = aiohttp.FormData()
             form.add_field("purpose", "batch")
-            form.add_field(
-                "file", file, filename="batch.jsonl", content_type="application/jsonl"
-            )
+            form.add_field("file", file, filename="batch.jsonl", content_type="application/jsonl")
             uploaded = await self._json("POST", "/files", deadline, body=form)
         wanted = {
             "input_file_id": self._text(uploaded, "id"),
