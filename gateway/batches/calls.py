@@ -14,9 +14,8 @@ from gateway.batches.gate import Gate
 from gateway.batches.items import PAUSE_SECONDS, PAUSE_SECONDS_MAX, Items, passes
 from gateway.batches.job import Job
 from gateway.batches.lines import Line
-from gateway.batches.log import Event
 from gateway.batches.progress import Chunk
-from gateway.batches.results import Results
+from gateway.batches.results import Result, Results
 from gateway.batches.rows import Rows
 from gateway.errors import ProviderFailed
 from gateway.limits.limits import Limits
@@ -85,7 +84,7 @@ class Calls:
                 async with self._gate.turn():
                     if not self._rows.has_room(1):
                         raise TimeoutError  # nothing is spent that could not be booked
-                    events = await self._once(job, chunk, line, ask, failed)
+                    made = await self._once(job, chunk, line, ask, failed)
             except RateLimited as error:
                 await _sleep(stop, error.retry_seconds or pause)
                 continue
@@ -100,17 +99,17 @@ class Calls:
                         await self._give_up(job, line, ask, error, failed)
                         return
             else:
-                await self._results.keep(job, events)
+                await self._results.keep(job, [made])
                 return
             await _sleep(stop, pause * self._chance(0.5, 1))
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     async def _once(
         self, job: Job, chunk: Chunk, line: Line, ask: Ask, failed: list[entry_pb2.Attempt]
-    ) -> Sequence[Event]:
+    ) -> Result:
         """One call, with the retries that any request has. Failed tries are left in `failed`."""
         if await self._items.prepare(job, ask):
-            return [self._results.from_cache(job, line, ask)]
+            return await self._results.from_cache(job, line, ask)
         candidate = self._items.decided(ask, chunk, line.number)
         # It only gathers what is tried: the chunk's hold stands for it, rows book it.
         tried = OwnedHold(hold_pb2.Hold(), self._books, ask)
@@ -142,8 +141,8 @@ class Calls:
         error: Exception,
         failed: Sequence[entry_pb2.Attempt],
     ) -> None:
-        events = await self._results.refused(job, line.number, error, rows=failed, ask=ask)
-        await self._results.keep(job, events)
+        made = await self._results.refused(job, line.number, error, rows=failed, ask=ask)
+        await self._results.keep(job, [made])
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

@@ -12,10 +12,10 @@ from catalog.batching import BatchConfig
 from chassis.deadline import Deadline
 from gateway.batches.items import Items
 from gateway.batches.job import Job
-from gateway.batches.log import Event, EventKind
+from gateway.batches.log import EventKind
 from gateway.batches.planning import chunk_path
 from gateway.batches.progress import Chunk
-from gateway.batches.results import Results
+from gateway.batches.results import Result, Results
 from gateway.errors import ProviderFailed
 from gateway.providers.batch_port import BatchItemResult, BatchProvider, BatchStage
 from gateway.providers.port import Billed, ProviderError, ProviderRefused, ProviderUnavailable
@@ -152,14 +152,14 @@ class Endpoint:
             line = int(result.item_id) if result.item_id.isdecimal() else 0
             if line in chunk.lines and line not in job.progress.answered and not result.lost:
                 fresh[line] = result
-        taken = await asyncio.gather(
-            *(self._event(job, chunk, line, result, span) for line, result in fresh.items())
+        taken: list[Result] = await asyncio.gather(
+            *(self._result(job, chunk, line, result, span) for line, result in fresh.items())
         )
-        await self._results.keep(job, [event for events in taken for event in events])
+        await self._results.keep(job, taken)
 
-    async def _event(
+    async def _result(
         self, job: Job, chunk: Chunk, number: int, result: BatchItemResult, span: Span
-    ) -> list[Event]:
+    ) -> Result:
         line = await asyncio.to_thread(job.lines.read, number, job.spec.options)
         ask = self._items.open(job, line, span)
         # For the count, where the provider tells no tokens, and for the place in the cache.

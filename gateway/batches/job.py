@@ -1,6 +1,7 @@
 """One job in the hands of its worker: its spec, its log, how far it is, its trace."""
 
 import asyncio
+import base64
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from gateway.batches.lines import LineFile
 from gateway.batches.log import Event, EventKind, JobLog
 from gateway.batches.progress import Progress
 from gateway.batches.store import JobFolder, moment
-from gateway.batches.words import ENDED, ERRORS_TOLD_MAX, Fault, Spec
+from gateway.batches.words import ERRORS_TOLD_MAX, Fault, Spec
 
 
 class Job:
@@ -54,12 +55,30 @@ class Job:
         """Lets readers see how it stands."""
         if state is not None:
             self.state.state = state
-            if state in ENDED:
-                self.state.end_time.CopyFrom(moment(time.time()))
+        self._sum_up()
+        await self._write_state()
+
+    async def end(self, state: batch_pb.BatchState) -> None:
+        """The job has ended so: first in the log, then for readers."""
+        self.state.state = state
+        self.state.end_time.CopyFrom(moment(time.time()))
+        self._sum_up()
+        told = base64.b64encode(self.state.SerializeToString()).decode()
+        await self.note(EventKind.ENDED, state=told)
+        await self._write_state()
+
+    async def tell_end(self) -> None:
+        """What end() was to tell when the process died."""
+        self.state.ParseFromString(base64.b64decode(self.progress.ended))
+        await self._write_state()
+
+    def _sum_up(self) -> None:
         self.state.progress.CopyFrom(self.progress.counts)
         self.state.money.CopyFrom(self.progress.money)
         held = (chunk.held_nanos for chunk in self.progress.chunks.values() if not chunk.done)
         self.state.money.held_nanos = sum(held)
+
+    async def _write_state(self) -> None:
         async with self._telling:
             await asyncio.to_thread(self.folder.write_state, self.state)
 
@@ -70,5 +89,4 @@ class Job:
                 line=fault.line, code=fault.code, message=fault.message, param=fault.param
             )
         self.state.error_count = count or len(faults)
-        await self.note(EventKind.ENDED)
-        await self.tell(batch_pb.BATCH_STATE_FAILED)
+        await self.end(batch_pb.BATCH_STATE_FAILED)

@@ -45,7 +45,7 @@ class EventKind(IntEnum):
     BOOKED = 10
     # {chunk}: all of its lines are answered, its hold goes back.
     DONE = 11
-    # {}: it has ended.
+    # {state}: it has ended, so (gateway.v1.Batch, in base64).
     ENDED = 12
     # {}: chunks and duplicates before it are of a plan that never stood.
     PLANNING = 13
@@ -67,6 +67,10 @@ class Place:
 
     at: int
     size: int
+
+
+class LogClosed(Exception):
+    """Somebody still worked on a job that was let go."""
 
 
 class JobLog:
@@ -97,24 +101,32 @@ class JobLog:
     async def append(self, *events: Event) -> Sequence[Place]:
         """Brings the events to the disk with one sync. Goes on to its end when cancelled.
 
-        Raises: OSError; then none of them happened.
+        Raises: OSError, LogClosed; then none of them happened.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._append(events)))
+        writing = asyncio.ensure_future(self._append(events))
+        writing.add_done_callback(_heard)
+        return await asyncio.shield(writing)
 
     def read(self, place: Place) -> dict[str, Any]:
         """What an event told. Blocks shortly."""
-        content = os.pread(self._fd, place.size, place.at)
+        # Opened each time: a number of ours may be another file's by now.
+        with self._path.open("rb") as file:
+            file.seek(place.at)
+            content = file.read(place.size)
         told: dict[str, Any] = orjson.loads(content[HEADER_BYTES:])
         return told
 
-    def close(self) -> None:
-        """Lets go of the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+    async def close(self) -> None:
+        """Lets go of the file, once what is being written is."""
+        async with self._turn:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
 
     async def _append(self, events: Sequence[Event]) -> Sequence[Place]:
         async with self._turn:
+            if self._fd < 0:
+                raise LogClosed
             return await asyncio.to_thread(self._write, events)
 
     def _write(self, events: Sequence[Event]) -> Sequence[Place]:
@@ -138,3 +150,9 @@ class JobLog:
         self._position += len(events)
         self._end = at
         return places
+
+
+def _heard(writing: "asyncio.Future[Sequence[Place]]") -> None:
+    """Who waited for it may have been cancelled: then its failure is nobody's news."""
+    if not writing.cancelled():
+        writing.exception()

@@ -21,7 +21,7 @@ from gateway.batches.items import Items, passes
 from gateway.batches.job import Job
 from gateway.batches.log import Event, EventKind
 from gateway.batches.progress import Chunk
-from gateway.batches.results import Results
+from gateway.batches.results import Result, Results
 from gateway.providers.batch_port import BatchProvider
 from gateway.providers.port import ProviderCall
 from gateway.saga.ask import Ask
@@ -173,25 +173,25 @@ class Planner:
 
     async def _window(self, made: _Plan, numbers: list[int], span: Span) -> None:
         looked = await asyncio.gather(*(self._look(made.job, n, span) for n in numbers))
-        events = [event for found, _ in looked for event in found]
-        await self._results.keep(made.job, events)
+        found = [result for result, _ in looked if result is not None]
+        await self._results.keep(made.job, found)
         for number, (_, ask) in zip(numbers, looked, strict=True):
             if ask is not None:
                 await self._place(made, number, ask)
 
-    async def _look(self, job: Job, number: int, span: Span) -> tuple[list[Event], Ask | None]:
+    async def _look(self, job: Job, number: int, span: Span) -> tuple[Result | None, Ask | None]:
         """The result, where there is one already; else the request to be placed."""
         line = await asyncio.to_thread(job.lines.read, number, job.spec.options)
         ask = self._items.open(job, line, span)
         try:
             if await self._items.prepare(job, ask):
-                return [self._results.from_cache(job, line, ask)], None
+                return await self._results.from_cache(job, line, ask), None
             await self._items.route(job, ask)
         except Exception as error:
             if passes(error):
                 raise
             return await self._results.refused(job, number, error), None
-        return [], ask
+        return None, ask
 
     async def _place(self, made: _Plan, number: int, ask: Ask) -> None:
         if ask.finding.key:

@@ -65,7 +65,8 @@ class Progress:
     checked: bool = False
     planned: bool = False
     begun: bool = False
-    ended: bool = False
+    # How it ended (gateway.v1.Batch, in base64). "": it has not.
+    ended: str = ""
     chunks: dict[int, Chunk] = field(default_factory=dict)
     # Line -> the lines that ask the same.
     duplicates: dict[int, list[int]] = field(default_factory=dict)
@@ -113,7 +114,7 @@ class Progress:
             case EventKind.BOOKED:
                 self._booked(told)
             case EventKind.ENDED:
-                self.ended = True
+                self.ended = told["state"]
             case _:
                 self._of_chunk(event.kind, told)
 

@@ -1,7 +1,8 @@
 """How items end: what goes into the log for each, and what that means for who asked the same."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from opentelemetry.trace import Span
@@ -24,6 +25,16 @@ from gateway.saga.ask import Ask
 from gateway.saga.cached import Cached
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is to be noted of a line, and of those that ask the same."""
+
+    events: list[Event]
+    # Hands the answer to the cache: once it is noted, or a crash between the two would let a line
+    # be answered by the cache that was paid for and never booked.
+    store: Callable[[], None] | None = None
+
+
 class Results:
     """Makes results and sees that they are booked."""
 
@@ -32,8 +43,8 @@ class Results:
         self._rows = rows
         self._cached = cached
 
-    def from_cache(self, job: Job, line: Line, ask: Ask) -> Event:
-        """The look-up found the answer."""
+    async def from_cache(self, job: Job, line: Line, ask: Ask) -> Result:
+        """The look-up found the answer; who asks the same has it too."""
         found = ask.finding.answer
         kind = entry_pb2.ENTRY_KIND_CACHE_HIT
         row = self._rows.served(ask, kind, found.model, found.usage)
@@ -45,7 +56,8 @@ class Results:
         )
         body = _body(ask, found.choices, found.model, "", found.usage, source=source)
         rows = self._rows.record(job, line.number, ask, [row])
-        return answered_event(line.number, line.custom_id, CACHE, rows=rows, body=body)
+        event = answered_event(line.number, line.custom_id, CACHE, rows=rows, body=body)
+        return Result([event, *await self._duplicates(job, line, ask.span, found.choices, row)])
 
     async def from_provider(
         self,
@@ -57,21 +69,21 @@ class Results:
         *,
         kind: entry_pb2.EntryKind,
         failed: Sequence[entry_pb2.Attempt] = (),
-    ) -> list[Event]:
+    ) -> Result:
         """A provider answered, after the tries that `failed`; who asks the same has it too. The
         answer goes to the cache."""
         made = await self._rows.answered(ask, candidate, given, kind)
         choices = list(given.choices)
-        self._cached.keep(ask, choices, candidate.model, made.usage)
         source = gateway_pb.ANSWER_SOURCE_PROVIDER
         body = _body(ask, choices, candidate.model, candidate.provider, made.usage, source=source)
         rows = self._rows.record(job, line.number, ask, [*failed, made])
         how = BY_ENDPOINT if kind == entry_pb2.ENTRY_KIND_BATCH_ITEM else BY_CALL
-        events = [answered_event(line.number, line.custom_id, how, rows=rows, body=body)]
-        for number in job.progress.duplicates.get(line.number, ()):
-            other = await asyncio.to_thread(job.lines.read, number, job.spec.options)
-            events.append(self._duplicate(job, other, ask.span, choices, made))
-        return events
+        event = answered_event(line.number, line.custom_id, how, rows=rows, body=body)
+        others = await self._duplicates(job, line, ask.span, choices, made)
+        return Result(
+            [event, *others],
+            lambda: self._cached.keep(ask, choices, candidate.model, made.usage),
+        )
 
     async def refused(
         self,
@@ -81,7 +93,7 @@ class Results:
         *,
         rows: Sequence[entry_pb2.Attempt] = (),
         ask: Ask | None = None,
-    ) -> list[Event]:
+    ) -> Result:
         """An item that fails, and with it who asks the same. `rows`: tries that were made."""
         http = told(error)
         booked = self._rows.record(job, line, ask, rows) if ask is not None else []
@@ -90,7 +102,7 @@ class Results:
         for number in job.progress.duplicates.get(line, ()):
             other = await asyncio.to_thread(job.lines.read, number, job.spec.options)
             events.append(_refused(other, http, []))
-        return events
+        return Result(events)
 
     async def given_up(self, job: Job, lines: Sequence[int], code: str, message: str) -> None:
         """Lines that nobody gets to any more."""
@@ -102,22 +114,47 @@ class Results:
         if events:
             await job.note_all(events)
 
-    async def keep(self, job: Job, events: Sequence[Event]) -> None:
+    async def keep(self, job: Job, made: Sequence[Result]) -> None:
         """Brings results to the disk, then books them."""
-        fresh = [each for each in events if each.told["line"] not in job.progress.answered]
+        told = [event for result in made for event in result.events]
+        fresh = [each for each in told if each.told["line"] not in job.progress.answered]
         if not fresh:
             return
         await job.note_all(fresh)
+        for result in made:
+            if result.store is not None:
+                result.store()
         await self._rows.book(job, [each.told["line"] for each in fresh])
 
+    async def _duplicates(
+        self,
+        job: Job,
+        line: Line,
+        span: Span,
+        choices: Sequence[chat_pb2.Choice],
+        made: entry_pb2.Attempt,
+    ) -> list[Event]:
+        events = []
+        for number in job.progress.duplicates.get(line.number, ()):
+            other = await asyncio.to_thread(job.lines.read, number, job.spec.options)
+            events.append(self._duplicate(job, other, span, choices, made))
+        return events
+
     def _duplicate(
-        self, job: Job, line: Line, span: Span, choices: list[chat_pb2.Choice], made: Any
+        self,
+        job: Job,
+        line: Line,
+        span: Span,
+        choices: Sequence[chat_pb2.Choice],
+        made: entry_pb2.Attempt,
     ) -> Event:
         ask = self._items.open(job, line, span)
         kind = entry_pb2.ENTRY_KIND_SHARED_CALL
-        row = self._rows.served(ask, kind, made.model_used, made.usage)
+        # A hit used nothing itself: what it stands for is the first step of its chain.
+        usage = made.usage if made.usage.ByteSize() else made.counterfactuals[0].usage
+        row = self._rows.served(ask, kind, made.model_used, usage)
         source = gateway_pb.ANSWER_SOURCE_SHARED
-        body = _body(ask, choices, made.model_used, made.provider, made.usage, source=source)
+        body = _body(ask, choices, made.model_used, made.provider, usage, source=source)
         rows = self._rows.record(job, line.number, ask, [row])
         return answered_event(line.number, line.custom_id, DUPLICATE, rows=rows, body=body)
 

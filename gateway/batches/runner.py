@@ -64,6 +64,7 @@ class Runner:
         """To its end. Raises: whatever keeps it from going on for now."""
         job = self._job
         if job.progress.ended:
+            await job.tell_end()
             return
         await asyncio.to_thread(job.lines.index, self._kit.config.items_max)
         watch = asyncio.create_task(self._watch())
@@ -165,8 +166,9 @@ class Runner:
             if not self._stop.is_set():
                 await kit.calls.run(job, chunk, span, self._stop)
         if not job.progress.left(chunk):
-            await job.note(EventKind.DONE, chunk=chunk.number)
+            # In this order: a hold that a crash leaves is given back by whoever goes on.
             kit.holds.release(job, chunk)
+            await job.note(EventKind.DONE, chunk=chunk.number)
             await job.tell()
 
     async def _finish(self) -> None:
@@ -186,8 +188,7 @@ class Runner:
             await job.note(EventKind.DONE, chunk=chunk.number)
         await job.tell(batch_pb.BATCH_STATE_FINALIZING)
         await write_results(job, kit.files)
-        await job.note(EventKind.ENDED)
-        await job.tell(state)
+        await job.end(state)
 
     async def _watch(self) -> None:
         """Looks for the job's end, keeps readers informed, renews holds."""

@@ -121,7 +121,7 @@ class Workers:
             await asyncio.sleep(AGAIN_SECONDS)
         finally:
             if job is not None:
-                job.log.close()
+                await job.log.close()
             folder.unlock()
             self._working.pop(folder.batch_id, None)
             self._awake.set()

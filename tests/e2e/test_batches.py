@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sys
 
 import grpc
 import openai
@@ -13,7 +14,7 @@ from spendgate.gateway.v1 import batch_pb2 as pb
 from spendgate.gateway.v1 import batch_pb2_grpc
 from spendgate.ledger.v1 import entry_pb2
 
-from tests.e2e.house import House, bearer, until
+from tests.e2e.house import ROOT, House, bearer, until
 
 BATCHES = """
 batch: {providers: {upstream: endpoint}, poll_seconds: 1, yield_above_calls: 2}
@@ -261,6 +262,41 @@ async def test_cancelled_what_was_done_is_paid_and_kept(built, batches):
     assert lines["a"]["response"]["status_code"] == 200
     assert lines["b"]["error"]["code"] == "batch_cancelled"
     assert await built.spent("cancel", "company") == (found.money.cost_nanos, 0)
+
+
+async def test_the_command_line_waits_shows_and_writes(built, tmp_path):
+    """`spendgate batch submit --wait -o`: progress, what was saved, the results as a file; a bad
+    file names its line and exits 1."""
+    secret = await built.key("cli")
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+
+    async def cli(*arguments):
+        where = ("--gateway", built.address("gateway"), "--key", secret)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "cli.main", "batch", *map(str, arguments), *where),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        told, error = await process.communicate()
+        return process.returncode, told.decode(), error.decode()
+
+    source.write_bytes(jsonl(line("x", "said by hand"), line("y", "said by hand")))
+    code, told, error = await cli("submit", source, "--wait", "--out", out)
+    assert (code, error) == (0, "")
+    assert "completed: 2 of 2 lines" in told
+    assert "1 asked before in the file, 1 at batch price" in told
+    assert "by batch price" in told
+    assert [json.loads(each)["custom_id"] for each in out.read_text().splitlines()] == ["x", "y"]
+    source.write_bytes(b"{no json\n")
+    code, told, error = await cli("submit", source, "--wait")
+    assert code == 1
+    assert "line 1: is no JSON in UTF-8 (bad_json)" in told
+    assert "nothing was spent" in error
+    code, told, _ = await cli("list")
+    assert code == 0
+    assert told.count("batch_") == 2
 
 
 async def test_killed_at_any_moment_each_item_is_billed_once(built, batches):
