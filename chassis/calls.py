@@ -1,5 +1,7 @@
 """The call under way, for whoever works on it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -42,6 +44,16 @@ def trace_current_call(span: Span) -> None:
     call = _current.get(None)
     if call is not None:
         call.span = span
+
+
+@contextmanager
+def calling(call: Call) -> Iterator[None]:
+    """Within the block `call` is the one this task works on; after it, the one before."""
+    token = _current.set(call)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def set_current_call(call: Call) -> None:

@@ -74,9 +74,15 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         ledger=settings.ledger_address,
         token=token.get_secret_value() if token is not None else None,
         tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
     )
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
+    books = Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     limits = make_limits(settings, fleet)
