@@ -102,14 +102,18 @@ def _rows(batch: Any) -> list[tuple[str, str]]:
         (money.saved_by_batch_price_nanos, "by batch price"),
         (money.saved_otherwise_nanos, "otherwise"),
     ]
-    pending = money.booking_pending_count
+    parked = money.booking_parked_count
     lines = f"{progress.completed:,} answered, {progress.failed:,} failed of {progress.total:,}"
     return [
         ("job", batch.batch_id),
         ("state", state_word(batch)),
         ("lines", lines if progress.total else ""),
         ("answered", ", ".join(f"{count:,} {way}" for count, way in ways if count)),
-        ("cost", usd_exact(money.cost_nanos) + (f" ({pending:,} to be booked)" if pending else "")),
+        (
+            "cost",
+            usd_exact(money.cost_nanos)
+            + (f" ({pending:,} lines not booked: see the gateway's alerts)" if pending else ""),
+        ),
         ("saved", ", ".join(f"{usd_exact(nanos)} {how}" for nanos, how in saved if nanos)),
         ("on hold", usd_exact(money.held_nanos) if money.held_nanos else ""),
         ("trace", batch.trace_id),

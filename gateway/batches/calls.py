@@ -16,7 +16,6 @@ from gateway.batches.job import Job
 from gateway.batches.lines import Line
 from gateway.batches.progress import Chunk
 from gateway.batches.results import Result, Results
-from gateway.batches.rows import Rows
 from gateway.errors import ProviderFailed
 from gateway.limits.limits import Limits
 from gateway.limits.rules import RateLimited
@@ -37,7 +36,6 @@ class Calls:
         self,
         items: Items,
         results: Results,
-        rows: Rows,
         *,
         caller: Caller,
         limits: Limits,
@@ -50,7 +48,6 @@ class Calls:
         self._chance = chance
         self._items = items
         self._results = results
-        self._rows = rows
         self._caller = caller
         self._limits = limits
         self._books = books
@@ -82,8 +79,6 @@ class Calls:
             ask = self._items.open(job, line, span)
             try:
                 async with self._gate.turn():
-                    if not self._rows.has_room(1):
-                        raise TimeoutError  # nothing is spent that could not be booked
                     made = await self._once(job, chunk, line, ask, failed)
             except RateLimited as error:
                 await _sleep(stop, error.retry_seconds or pause)

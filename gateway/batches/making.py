@@ -89,7 +89,6 @@ def make_kit(
         calls=Calls(
             items,
             results,
-            rows,
             caller=parts.caller,
             limits=parts.limits,
             books=parts.books,

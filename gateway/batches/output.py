@@ -78,5 +78,5 @@ def _money(job: Job, told: Mapping[str, Any]) -> dict[str, Any]:
         "cost_usd": usd(cost),
         "cost_nanos": cost,
         "saved_nanos": saved,
-        "booking_pending": bool(booked.get("pending", 0)),
+        "booking_parked": bool(booked.get("parked", 0)),
     }

@@ -159,4 +159,4 @@ class Progress:
         self.booked[line] = told
         for name in _MONEY:
             setattr(self.money, name, getattr(self.money, name) + told[name])
-        self.money.booking_pending_count += told["pending"]
+        self.money.booking_parked_count += told["parked"]

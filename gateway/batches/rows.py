@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import grpc
 from spendgate.chat.v1 import chat_pb2
 from spendgate.ledger.v1 import entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
@@ -20,6 +21,9 @@ from catalog.price import cost_nanos
 from catalog.prices import UnknownModel, Unpriced
 from catalog.tiers import BATCH, STANDARD
 from catalog.usage import BUCKETS, Usage
+from chassis.deadline import Deadline
+from chassis.errors import RemoteError
+from gateway.batches.items import PAUSE_SECONDS, PAUSE_SECONDS_MAX
 from gateway.batches.job import Job
 from gateway.batches.log import Event, EventKind
 from gateway.batches.progress import BY_ENDPOINT, CACHE, DUPLICATE
@@ -33,6 +37,15 @@ from gateway.saga.counted import counted_as
 from gateway.saga.usage import text_of, usage_of
 
 WINDOW = 64
+RECORD_SECONDS_MAX = 10.0
+_FINAL = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
 
 
 class Rows:
@@ -46,10 +59,6 @@ class Rows:
         self._books = books
         self._fleet = fleet
         self._now = now
-
-    def has_room(self, rows: int) -> bool:
-        """Whether so many more could be booked, should the ledger be away."""
-        return self._books.has_room(rows)
 
     def served(
         self,
@@ -111,7 +120,8 @@ class Rows:
         return items
 
     async def book(self, job: Job, lines: Sequence[int]) -> None:
-        """Books what the log holds of the lines and notes what they came to."""
+        """Books what the log holds of the lines and notes what they came to. Waits for a ledger
+        that is away: until then the log carries what is owed."""
         for start in range(0, len(lines), WINDOW):
             window = [line for line in lines[start : start + WINDOW] if line in self._owing(job)]
             events = await asyncio.gather(*(self._book(job, line) for line in window))
@@ -127,19 +137,33 @@ class Rows:
             ("cost_nanos", "saved_by_cache_nanos", "saved_by_duplicates_nanos",
              "saved_by_batch_price_nanos", "saved_otherwise_nanos"), 0
         )  # fmt: skip
-        pending = 0
+        parked = 0
         for row in told["rows"]:
             item = ledger_pb.RecordItem.FromString(base64.b64decode(row))
-            entry = await self._books.record(item)
+            entry = await self._row(item)
             if entry is None:
-                pending = 1
+                parked = 1
                 cost = self._calculated(item.attempt)
                 savings: dict[int, int] = {}
             else:
                 cost = entry.cost_nanos
                 savings = {int(each.cause): each.saved_nanos for each in entry.savings}
             self._add(money, told["how"], item.attempt, cost, savings)
-        return Event(EventKind.BOOKED, {"line": line, "pending": pending, **money})
+        return Event(EventKind.BOOKED, {"line": line, "parked": parked, **money})
+
+    async def _row(self, item: ledger_pb.RecordItem) -> entry_pb2.Entry | None:
+        """The row. None: the ledger will never book it; it is put aside for the operator."""
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                return await self._services.record(item, Deadline.after(RECORD_SECONDS_MAX))
+            except Exception as error:
+                if isinstance(error, RemoteError) and error.code in _FINAL:
+                    # The outbox's relay parks it and raises the alarm.
+                    await self._books.record(item)
+                    return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     def _add(
         self,
@@ -164,7 +188,7 @@ class Rows:
         money["saved_otherwise_nanos"] += rest
 
     def _calculated(self, attempt: entry_pb2.Attempt) -> int:
-        """What a row costs by the gateway's own arithmetic, until the ledger has it."""
+        """What a row costs by the gateway's own arithmetic, where the ledger does not say."""
         batch = attempt.kind == entry_pb2.ENTRY_KIND_BATCH_ITEM
         return self._price(attempt, BATCH if batch else STANDARD)
 

@@ -161,7 +161,7 @@ def _beside(batch: batch_pb.Batch) -> Mapping[str, Any]:
             "calls": progress.by_calls,
         },
         "error_count": batch.error_count,
-        "booking_pending_count": money.booking_pending_count,
+        "booking_parked_count": money.booking_parked_count,
     }
 
 

@@ -189,6 +189,35 @@ async def test_holds_are_taken_anew_before_the_old_go_back(house):
     assert house.on_hold() == set()
 
 
+async def test_a_ledger_that_is_away_is_waited_for(house, monkeypatch):
+    """What is owed stays in the log; the hold goes back only once it is booked."""
+    away = refusal(grpc.StatusCode.UNAVAILABLE, "BOOKS_UNAVAILABLE")
+    house.saga.services.fail["record"] = away
+    batch_id = await house.submit("one")
+    running = asyncio.create_task(house.run(batch_id))
+    while not house.saga.services.asked["record"]:
+        await asyncio.sleep(0.01)
+    assert len(house.on_hold()) == 1
+    running.cancel()
+    await asyncio.wait([running])
+    del house.saga.services.fail["record"]
+    state = await house.run(batch_id)
+    assert state.money.cost_nanos == 0  # as the scripted ledger has it
+    assert (state.progress.completed, state.money.booking_parked_count) == (1, 0)
+    assert house.kinds() == {ITEM: 1}
+    assert house.on_hold() == set()
+
+
+async def test_a_row_that_is_refused_is_parked_and_told(house):
+    """The outbox has it; the job ends and says so."""
+    house.saga.services.fail["record"] = refusal(grpc.StatusCode.FAILED_PRECONDITION, "X")
+    batch_id = await house.submit("one")
+    state = await house.run(batch_id)
+    assert state.state == pb.BATCH_STATE_COMPLETED
+    assert state.money.booking_parked_count == 1
+    assert len(house.saga.outbox.records) == 1
+
+
 async def test_time_is_up(house):
     """What is answered stays, what is not says so; the provider is asked to end."""
     house.provider.stage = BatchStage.UNDER_WAY
