@@ -109,11 +109,8 @@ def _rows(batch: Any) -> list[tuple[str, str]]:
         ("state", state_word(batch)),
         ("lines", lines if progress.total else ""),
         ("answered", ", ".join(f"{count:,} {way}" for count, way in ways if count)),
-        (
-            "cost",
-            usd_exact(money.cost_nanos)
-            + (f" ({pending:,} lines not booked: see the gateway's alerts)" if pending else ""),
-        ),
+        ("cost", usd_exact(money.cost_nanos)),
+        ("not booked", f"{parked:,} lines, put aside in the gateway's outbox" if parked else ""),
         ("saved", ", ".join(f"{usd_exact(nanos)} {how}" for nanos, how in saved if nanos)),
         ("on hold", usd_exact(money.held_nanos) if money.held_nanos else ""),
         ("trace", batch.trace_id),

@@ -66,16 +66,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     session = open_session()
     providers = make_providers(fleet, session, os.environ)
     batch_providers = make_batch_providers(fleet, session, os.environ)
-    token = settings.internal_token
-    services = GrpcServices(
-        tokenizer=settings.tokenizer_address,
-        cache=settings.cache_address,
-        router=settings.router_address,
-        ledger=settings.ledger_address,
-        token=token.get_secret_value() if token is not None else None,
-        tls=settings.tls,
-        book_linger_seconds=settings.book_linger_ms / 1000,
-    )
+    services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
     books = Books(
         services,
@@ -130,6 +121,19 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("bookings", books.drain),
             ("batches", batches.workers.stop),
         ],
+    )
+
+
+def _services(settings: GatewaySettings) -> GrpcServices:
+    token = settings.internal_token
+    return GrpcServices(
+        tokenizer=settings.tokenizer_address,
+        cache=settings.cache_address,
+        router=settings.router_address,
+        ledger=settings.ledger_address,
+        token=token.get_secret_value() if token is not None else None,
+        tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
     )
 
 

@@ -37,7 +37,7 @@ class Wish:
     input_file_id: str
     options: gateway_pb.RequestOptions
     metadata: Mapping[str, str]
-    completion_seconds: float | None = None
+    completion_seconds: int | None = None
 
 
 class Office:

@@ -44,7 +44,7 @@ class BatchServicer(pb_grpc.BatchServiceServicer):
             file_id = taken.file_id
         seconds = None
         if spec.HasField("completion"):
-            seconds = spec.completion.seconds + spec.completion.nanos / 10**9
+            seconds = spec.completion.seconds + (spec.completion.nanos > 0)
         wish = Wish(file_id, spec.options, spec.metadata, seconds)
         made = await self._office.submit(wish, identity, call.traceparent)
         return pb.SubmitBatchResponse(batch=made)
