@@ -40,7 +40,10 @@ class Folders:
 
     def make(self, path: Path) -> None:
         """The folder, for the gateway alone. Raises: OSError."""
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        # Each by itself: parents made along would have the process's mask.
+        for folder in (self.root, *reversed(path.relative_to(self.root).parents), path):
+            (self.root / folder).mkdir(exist_ok=True, mode=0o700)
 
     def write(self, path: Path, content: bytes) -> None:
         """The whole file or the one before, whatever happens. Raises: OSError."""
