@@ -1,6 +1,7 @@
 """`spendgate batch`: files of requests that may wait, answered for less."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,7 +84,8 @@ async def submit(
         raise Problem(
             "results come later", "add --wait, or use: spendgate batch results", code=EXIT_USAGE
         )
-    spec = pb.BatchSpec()
+    # Sent again by the channel, it is the same submission.
+    spec = pb.BatchSpec(request_id=str(uuid.uuid4()))
     spec.options.feature = feature
     if within_hours is not None:
         spec.completion.seconds = within_hours * 3_600

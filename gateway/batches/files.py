@@ -126,15 +126,14 @@ class Files:
         """What a tenant's files take. Blocks."""
         return sum(facts.size for facts in self._all(tenant))
 
-    def sweep(self, keep: Callable[[str], bool]) -> None:
-        """Takes away what is older than `batch_seconds_kept_max` and not to `keep`. Blocks."""
+    def sweep(self) -> None:
+        """Takes away what is older than `batch_seconds_kept_max`. Blocks."""
         now = self._now()
         for path in self._folders.root.glob("*/files/file-*"):
             with contextlib.suppress(OSError):
                 age = now - path.stat().st_mtime
                 begun = path.suffix == ".part" and age > _BEGUN_SECONDS_MAX
-                old = age > self._config.batch_seconds_kept_max
-                if begun or (old and not keep(path.name.partition(".")[0])):
+                if begun or age > self._config.batch_seconds_kept_max:
                     path.unlink()
 
     def _all(self, tenant: str) -> Iterator[FileFacts]:

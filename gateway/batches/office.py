@@ -23,6 +23,7 @@ from gateway.validate import options_violations
 
 REASON = "REQUEST_INVALID"
 METADATA_MAX = 16
+REQUEST_ID_BYTES_MAX = 128
 METADATA_NAME_BYTES_MAX = 64
 METADATA_VALUE_BYTES_MAX = 512
 PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX = 20, 100
@@ -38,6 +39,8 @@ class Wish:
     options: gateway_pb.RequestOptions
     metadata: Mapping[str, str]
     completion_seconds: int | None = None
+    # The caller's id of the submission: a repeat gets the first job. "" for none.
+    request_id: str = ""
 
 
 class Office:
@@ -93,13 +96,21 @@ class Office:
             options=wish.options,
             traceparent=traceparent_of(span),
             metadata=dict(wish.metadata),
+            request_id=wish.request_id,
         )
         try:
             async with self._taking:
+                if wish.request_id:
+                    known = await asyncio.to_thread(
+                        self._jobs.submitted_as, identity.tenant, wish.request_id
+                    )
+                    if known is not None:
+                        return await asyncio.to_thread(known.state)
                 allowed = self._config.tenant_jobs_max
                 if await asyncio.to_thread(self._jobs.unfinished, identity.tenant) >= allowed:
                     raise LimitReached("tenant_jobs_max", allowed)
-                made = await asyncio.to_thread(self._jobs.make, spec)
+                source = self.files.path(identity.tenant, wish.input_file_id)
+                made = await asyncio.to_thread(self._jobs.make, spec, source)
         finally:
             span.end()
         self._wake()
@@ -165,6 +176,9 @@ class Office:
         most = self._config.completion_seconds_max
         if wish.completion_seconds is not None and not 1 <= wish.completion_seconds <= most:
             found.append(FieldViolation("completion", f"is between 1 s and {most} s"))
+        if len(wish.request_id.encode()) > REQUEST_ID_BYTES_MAX:
+            rule = f"takes at most {REQUEST_ID_BYTES_MAX} bytes"
+            found.append(FieldViolation("request_id", rule))
         if len(wish.metadata) > METADATA_MAX:
             found.append(FieldViolation("metadata", f"takes at most {METADATA_MAX} labels"))
         for name, value in wish.metadata.items():

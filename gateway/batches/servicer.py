@@ -1,5 +1,6 @@
 """spendgate.gateway.v1.BatchService: proto in, the office, proto out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -45,8 +46,13 @@ class BatchServicer(pb_grpc.BatchServiceServicer):
         seconds = None
         if spec.HasField("completion"):
             seconds = spec.completion.seconds + (spec.completion.nanos > 0)
-        wish = Wish(file_id, spec.options, spec.metadata, seconds)
-        made = await self._office.submit(wish, identity, call.traceparent)
+        wish = Wish(file_id, spec.options, spec.metadata, seconds, spec.request_id)
+        try:
+            made = await self._office.submit(wish, identity, call.traceparent)
+        finally:
+            # The job has its lines; nobody has asked for a file of them.
+            if not spec.input_file_id:
+                await asyncio.to_thread(self._office.files.delete, identity.tenant, file_id)
         return pb.SubmitBatchResponse(batch=made)
 
     async def GetBatch(self, request: pb.GetBatchRequest, _: Any) -> pb.GetBatchResponse:

@@ -1,5 +1,6 @@
 """Jobs on disk, for whoever looks at them and for the one process that works on each.
 
+    <job>/lines.jsonl   what it answers
     <job>/spec.json     what was asked for; never changed
     <job>/state.pb      how it stands (gateway.v1.Batch), for readers; the log is the truth
     <job>/log           what has happened (log.py)
@@ -43,6 +44,11 @@ class JobFolder:
     def batch_id(self) -> str:
         """The job's id."""
         return self.path.name
+
+    @property
+    def lines(self) -> Path:
+        """What it is to answer."""
+        return self.path / "lines.jsonl"
 
     def spec(self) -> Spec:
         """What was asked for. Raises: OSError."""
@@ -94,13 +100,15 @@ class Jobs:
         """Those in the folder `root`."""
         return cls(Folders(root))
 
-    def make(self, spec: Spec) -> batch_pb.Batch:
-        """Takes a job in: whole, or not at all. Raises: OSError."""
+    def make(self, spec: Spec, source: Path) -> batch_pb.Batch:
+        """Takes a job in: whole, or not at all. `source`, the file, stays its own: whoever deletes
+        the file takes nothing from the job. Raises: OSError."""
         home = self._folders.jobs(spec.tenant)
         self._folders.make(home)
         begun = home / f".{spec.batch_id}"
         begun.mkdir(mode=0o700)
         folder = JobFolder(begun, self._folders)
+        os.link(source, folder.lines)
         self._folders.write(begun / "spec.json", spec.to_json())
         state = batch_pb.Batch(
             batch_id=spec.batch_id,
@@ -132,6 +140,14 @@ class Jobs:
     def all(self) -> Sequence[JobFolder]:
         """Every tenant's jobs, oldest first."""
         return [JobFolder(path, self._folders) for path in self._folders.all_jobs()]
+
+    def submitted_as(self, tenant: str, request_id: str) -> JobFolder | None:
+        """The tenant's job of this submission."""
+        for job in self.of(tenant):
+            with suppress(OSError):
+                if job.spec().request_id == request_id:
+                    return job
+        return None
 
     def unfinished(self, tenant: str) -> int:
         """A tenant's jobs that have not ended."""

@@ -70,6 +70,8 @@ class Spec:
     # The root of the job's trace, "" for none.
     traceparent: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    # The caller's id of the submission, "" for none.
+    request_id: str = ""
 
     @property
     def tenant(self) -> str:
@@ -81,7 +83,8 @@ class Spec:
         told = {
             name: getattr(self, name)
             for name in (
-                "batch_id", "input_file_id", "create_seconds", "expire_seconds", "traceparent"
+                "batch_id", "input_file_id", "create_seconds", "expire_seconds", "traceparent",
+                "request_id",
             )
         }  # fmt: skip
         told["identity"] = asdict(self.identity)

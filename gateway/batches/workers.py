@@ -13,7 +13,7 @@ from gateway.batches.job import Job
 from gateway.batches.lines import LineFile
 from gateway.batches.runner import Kit, Runner
 from gateway.batches.store import JobFolder, Jobs
-from gateway.batches.words import ENDED, NotFound
+from gateway.batches.words import ENDED
 
 _log = logging.getLogger("gateway.batches")
 
@@ -105,13 +105,9 @@ class Workers:
         job: Job | None = None
         try:
             spec = await asyncio.to_thread(folder.spec)
-            path = await asyncio.to_thread(self._files.path, spec.tenant, spec.input_file_id)
-            job = Job(folder, spec, LineFile(path, self._config.line_bytes_max))
+            job = Job(folder, spec, LineFile(folder.lines, self._config.line_bytes_max))
             await asyncio.to_thread(job.open)
             await Runner(self._kit, job).run()
-        except NotFound:
-            _log.error("a batch has lost its file", extra={"batch": folder.batch_id})
-            await asyncio.sleep(SWEEP_SECONDS)
         except Exception as error:
             # Types only: texts may hold what was asked.
             _log.error(
@@ -128,16 +124,13 @@ class Workers:
 
     def _sweep(self) -> None:
         """Takes away what is older than `batch_seconds_kept_max`. Blocks."""
-        needed: set[str] = set()
         for folder in self._jobs.all():
             with contextlib.suppress(OSError):
                 state = folder.state()
                 age = self._now() - state.end_time.seconds
-                if state.state not in ENDED:
-                    needed.add(state.input_file_id)
-                elif age > self._config.batch_seconds_kept_max:
+                if state.state in ENDED and age > self._config.batch_seconds_kept_max:
                     self._jobs.drop(folder)
-        self._files.sweep(lambda file_id: file_id in needed)
+        self._files.sweep()
 
 
 def _types(error: BaseException) -> str:

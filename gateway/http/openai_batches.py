@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb
 
 from gateway.batches.office import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, Office, Wish
 from gateway.batches.words import ENDPOINT
-from gateway.http.headers import add_options, traceparent
+from gateway.http.headers import add_options, only, traceparent
 from gateway.http.intake import Intake, Route, json_response
 from gateway.http.openai_files import listed, page_size
 from gateway.http.openai_words import OpenAIWords
@@ -51,6 +52,7 @@ class OpenAIBatches:
     async def _create(self, request: web.Request) -> web.StreamResponse:
         identity = await self._intake.identify(request)
         wish = await self._intake.read(request, read_wish)
+        wish = replace(wish, request_id=only(request.headers, "idempotency-key"))
         add_options(request.headers, wish.options)
         made = await self._office.submit(wish, identity, traceparent(request.headers))
         return json_response(200, render_batch(made))

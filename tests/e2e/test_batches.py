@@ -186,6 +186,18 @@ async def test_one_bad_line_and_nothing_is_spent(built, batches):
     assert await built.entries("bad") == []
 
 
+async def test_sent_twice_is_one_job(built, batches):
+    """A submission that the channel sends again makes no second job."""
+    secret = await built.key("again")
+    spec = {"request_id": "r1"}
+    first = await submitted(batches, secret, line("a", "once only"), **spec)
+    assert await submitted(batches, secret, line("a", "once only"), **spec) == first
+    await ended(batches, secret, first)
+    request = pb.ListBatchesRequest()
+    listed = await batches.ListBatches(request, metadata=bearer(secret), timeout=20)
+    assert len(listed.batches) == 1
+
+
 async def test_a_model_without_batch_price_is_called(built, batches):
     """Ordinary calls, booked as such; a call that fails for good fails its line alone."""
     secret = await built.key("calls")

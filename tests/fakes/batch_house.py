@@ -66,7 +66,7 @@ class BatchHouse:
         """The job as a worker that has just started has it."""
         folder = self.jobs.find("acme", batch_id)
         spec = folder.spec()
-        lines = LineFile(self.files.path("acme", spec.input_file_id), self.config.line_bytes_max)
+        lines = LineFile(folder.lines, self.config.line_bytes_max)
         job = Job(folder, spec, lines)
         job.open()
         return job

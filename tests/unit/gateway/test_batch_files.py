@@ -46,20 +46,20 @@ async def test_folders_are_the_gateways_alone(house):
         assert os.stat(folder).st_mode & 0o077 == 0
 
 
-async def test_what_is_old_goes_unless_a_job_needs_it(house, monkeypatch):
-    """Ended jobs, files and what was begun and not ended; not the file of a job under way."""
+async def test_what_is_old_goes_and_a_job_keeps_its_lines(house, monkeypatch):
+    """Ended jobs and files go; a job under way has its lines all the same."""
     ended = await house.submit("one")
     await house.run(ended)
     waits = await house.submit("two")
-    needed = house.jobs.find("acme", waits).spec().input_file_id
     later = house.files._now() + house.config.batch_seconds_kept_max + 10
     monkeypatch.setattr(house.files, "_now", lambda: later)
     workers = Workers(
         house.jobs, house.files, house.config, make_kit=lambda: house.kit, now=lambda: later
     )
     workers._sweep()
-    assert [facts.file_id for facts in house.files.all("acme")] == [needed]
+    assert house.files.all("acme") == []
     assert [job.batch_id for job in house.jobs.of("acme")] == [waits]
+    assert (await house.run(waits)).progress.completed == 1
 
 
 async def test_one_worker_a_job(house):

@@ -245,6 +245,15 @@ async def test_limits_of_a_tenant(house):
     assert list(house.files._folders.files("acme").glob("*.part")) == []
 
 
+async def test_a_submission_that_is_repeated_is_one_job(house):
+    """The same id gets the first job, also past the limit of jobs; another tenant's is its own."""
+    first = await house.submit("one", request_id="mine")
+    await house.submit("two")
+    assert await house.submit("one", request_id="mine") == first
+    with pytest.raises(InvalidFields):
+        await house.submit("x", request_id="x" * 129)
+
+
 async def test_what_is_wrong_with_a_wish(house):
     """Every violation at once."""
     file_id = await house.upload("one")
