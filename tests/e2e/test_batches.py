@@ -186,6 +186,30 @@ async def test_one_bad_line_and_nothing_is_spent(built, batches):
     assert await built.entries("bad") == []
 
 
+async def test_a_stream_of_lines_passes_the_doors_layers(built, batches):
+    """No key, no first spec, a piece too large: each with its status, and no file left."""
+    secret = await built.key("layers")
+
+    async def sent(key, *pieces):
+        async def stream():
+            for piece in pieces:
+                yield piece
+
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await batches.SubmitBatch(stream(), metadata=bearer(key), timeout=20)
+        return caught.value.code()
+
+    spec = pb.SubmitBatchRequest(spec=pb.BatchSpec())
+    lines = pb.SubmitBatchRequest(lines=b"x" * (2**20 + 1))
+    before = len(list((built.folder / "batches").glob("*/files/*")))
+    assert await sent("sg_nobody", spec) == grpc.StatusCode.UNAUTHENTICATED
+    assert await sent(secret) == grpc.StatusCode.INVALID_ARGUMENT
+    assert await sent(secret, lines) == grpc.StatusCode.INVALID_ARGUMENT
+    assert await sent(secret, spec, lines) == grpc.StatusCode.INVALID_ARGUMENT
+    assert await sent(secret, spec, spec) == grpc.StatusCode.INVALID_ARGUMENT
+    assert len(list((built.folder / "batches").glob("*/files/*"))) == before
+
+
 async def test_sent_twice_is_one_job(built, batches):
     """A submission that the channel sends again makes no second job."""
     secret = await built.key("again")
