@@ -57,6 +57,10 @@ class GatewaySettings(ServiceSettings):
     outbox_dir: Path
     """Folder of what must still be booked. One gateway process a folder."""
 
+    batch_dir: Path | None = None
+    """Folder of batch jobs and files; gateways may share one. Default: "batches" beside the
+    outbox."""
+
     requests_max: Annotated[int, Field(ge=1)] = 1024
     """Requests under way at once; more are refused with a hint when to come back."""
 

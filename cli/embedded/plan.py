@@ -138,6 +138,7 @@ def make_plan(
         "SPENDGATE_REDIS_URL": redis_url,
         "SPENDGATE_DATABASE_URL": environ.get("SPENDGATE_DATABASE_URL") or folder.database_url,
         "SPENDGATE_OUTBOX_DIR": environ.get("SPENDGATE_OUTBOX_DIR") or str(folder.outbox),
+        "SPENDGATE_BATCH_DIR": environ.get("SPENDGATE_BATCH_DIR") or str(folder.batches),
         "SPENDGATE_OUTCOMES_FILE": environ.get("SPENDGATE_OUTCOMES_FILE") or str(folder.outcomes),
         "SPENDGATE_RATIOS_DIR": environ.get("SPENDGATE_RATIOS_DIR") or str(folder.ratios),
         "SPENDGATE_CONFIG": str(config_path) if config_path else "",

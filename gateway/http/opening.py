@@ -7,6 +7,7 @@ import aiohttp
 
 from chassis.listening import OFF, AddressTaken
 from chassis.server import Outfit
+from gateway.batches.office import Office
 from gateway.console.forwards import Fleet
 from gateway.console.traces import Traces
 from gateway.door import Door
@@ -24,8 +25,10 @@ async def open_http(
     door: Door,
     services: Fleet,
     session: aiohttp.ClientSession,
+    office: Office | None = None,
 ) -> list[HttpServer]:
-    """The HTTP door and, where it has an address of its own, the console's.
+    """The HTTP door and, where it has an address of its own, the console's. Without an `office`
+    there are no batches.
 
     Raises: AddressTaken.
     """
@@ -51,7 +54,14 @@ async def open_http(
     servers = []
     if settings.http_listen != OFF:
         edge = make_edge(
-            door, ERRORS, limits, ready=ready, new_id=new_id, now=time.time, console=shared
+            door,
+            ERRORS,
+            limits,
+            ready=ready,
+            new_id=new_id,
+            now=time.time,
+            console=shared,
+            office=office,
         )
         servers.append(
             await _listening(edge, limits, settings.http_listen, "SPENDGATE_HTTP_LISTEN")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chassis.errors import ErrorTable
+from gateway.batches.office import Office
 from gateway.console.assets import load_assets
 from gateway.console.forwards import Fleet, Forwarder
 from gateway.console.sessions import Sessions, Tries
@@ -14,8 +15,10 @@ from gateway.http.anthropic_messages import AnthropicMessages
 from gateway.http.console import Console, SessionIntake
 from gateway.http.edge import Edge
 from gateway.http.intake import EdgeLimits, Intake, Part
+from gateway.http.openai_batches import OpenAIBatches
 from gateway.http.openai_chat import OpenAIChat
 from gateway.http.openai_embeddings import OpenAIEmbeddings
+from gateway.http.openai_files import OpenAIFiles
 from gateway.http.openai_responses import OpenAIResponses
 
 _SESSION_NAME_BYTES = 32
@@ -71,8 +74,10 @@ def make_edge(
     new_id: Callable[[], str],
     now: Callable[[], float],
     console: Console | None = None,
+    office: Office | None = None,
 ) -> Edge:
-    """The edge with all its parts. `now` is seconds since 1970."""
+    """The edge with all its parts. `now` is seconds since 1970; without an `office` there are no
+    batches."""
     intake = Intake(door, limits)
     parts: list[Part] = [
         OpenAIChat(intake, errors, new_id=new_id, now=now),
@@ -80,6 +85,8 @@ def make_edge(
         OpenAIResponses(intake, errors, new_id=new_id, now=now),
         OpenAIEmbeddings(intake),
     ]
+    if office is not None:
+        parts += [OpenAIFiles(intake, office), OpenAIBatches(intake, office)]
     if console is not None:
         parts.append(console)
     return Edge(parts, errors, limits, ready=ready)

@@ -87,6 +87,11 @@ class Completer:
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._summaries = Summaries(parts.services, self._on_behalf)
 
+    @property
+    def under_way(self) -> int:
+        """Requests that were let in and have not ended."""
+        return self._under_way
+
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
         return await self._parts.keys.identify(authorization)

@@ -120,6 +120,7 @@ def test_nobody_gets_settings_that_are_not_theirs(tmp_path: Path, ports: Ports) 
         ("SPENDGATE_DATABASE_URL", "ledger"),
         ("SPENDGATE_REDIS_URL", "cache"),
         ("SPENDGATE_OUTBOX_DIR", "gateway"),
+        ("SPENDGATE_BATCH_DIR", "gateway"),
     ):
         assert [who for who, environ in made.items() if name in environ] == [owner]
     assert not any(name.startswith("SPENDGATE_") for name in made["local-model"])
