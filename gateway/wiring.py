@@ -61,12 +61,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         raise
     services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(
-        services,
-        outbox,
-        settle_seconds_max=settings.settle_seconds_max,
-        answer_first=settings.book_linger_ms > 0,
-    )
+    books = _books(settings, services, outbox)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     kept = make_kept(
@@ -89,7 +84,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     live.on_change(take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
     office = batches.office if loaded.fleet.config.batch.enabled else None
-    https = await open_http(settings, outfit, door, services, session, office)
+    https = await open_http(settings, outfit, door, services, session, office=office)
     if office is not None:
         batches.workers.start()
 
@@ -142,6 +137,15 @@ def _live_fleet(
         )
 
     return Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+
+
+def _books(settings: GatewaySettings, services: GrpcServices, outbox: Outbox) -> Books:
+    return Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
 
 
 def _services(settings: GatewaySettings) -> GrpcServices:

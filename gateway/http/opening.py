@@ -25,6 +25,7 @@ async def open_http(
     door: Door,
     services: Fleet,
     session: aiohttp.ClientSession,
+    *,
     office: Office | None = None,
 ) -> list[HttpServer]:
     """The HTTP door and, where it has an address of its own, the console's. Without an `office`
