@@ -14,7 +14,7 @@ SERVICE ?= gateway
 SEEDS ?= 10000
 PEERS ?=
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-overload bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-overload bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults console k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ ledger-revision: setup ## write the next revision of the ledger's tables; say wh
 
 bench-ledger: setup ## measure the ledger on both databases; FULL=--full for 10 M entries
 	$(BIN)/python -m bench.ledger $(FULL)
+
+console: ## build the web console from console/ into gateway/console/static (node 20, npm)
+	cd console && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 k8s: setup ## render the overlays and hold them against the code
 	$(BIN)/python -m pytest tests/k8s

@@ -15,6 +15,7 @@ from catalog.admission import AdmissionConfig
 from catalog.alerts import AlertsConfig
 from catalog.auth import AuthConfig
 from catalog.automatic import is_automatic, policy_word
+from catalog.batching import BatchConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
@@ -378,6 +379,8 @@ class FleetConfig(Section):
     """How tenants share a gateway that is busy."""
     auth: AuthConfig = AuthConfig()
     """How callers show who they are, besides virtual keys."""
+    batch: BatchConfig = BatchConfig()
+    """Work that may wait."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
     privacy: PrivacyConfig = PrivacyConfig()

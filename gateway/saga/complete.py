@@ -19,7 +19,7 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry
 from gateway.comparison import compare
 from gateway.door import Identity, TokenCount
-from gateway.errors import ERRORS, ProviderFailed
+from gateway.errors import ERRORS, AdminRequired, ProviderFailed
 from gateway.idempotency.embeddings import as_answer, as_embeddings, as_packed
 from gateway.idempotency.once import Once
 from gateway.identity.callers import Callers
@@ -94,6 +94,11 @@ class Completer:
         )
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._summaries = Summaries(parts.services, self._on_behalf)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that were let in and have not ended."""
+        return self._parts.admission.under_way
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
@@ -249,6 +254,8 @@ class Completer:
         self, request: pb.SubmitFeedbackRequest, identity: Identity
     ) -> pb.SubmitFeedbackResponse:
         """Takes a caller's word on an answer in."""
+        if identity.viewer:
+            raise AdminRequired
         return await self._parts.cached.submit_feedback(request, identity)
 
     async def _answer(self, ask: Ask) -> Answer:

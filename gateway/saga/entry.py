@@ -124,6 +124,8 @@ class Entry:
 
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
+        if identity.viewer:
+            raise ModelNotAllowed(model)
         try:
             name = self._fleet.book.name_of(model) if not is_automatic(model) else ""
         except UnknownModel:

@@ -26,7 +26,11 @@ from tests.integration.ledger.conftest import info_of, refusal, running_ledger
 
 ADMIN = Identity(tenant="acme", key_id="root", admin=True)
 LINES = AuditLines()
-CALLERS = {"Bearer admin": ADMIN, "Bearer caller": dataclasses.replace(ADMIN, admin=False)}
+CALLERS = {
+    "Bearer admin": ADMIN,
+    "Bearer caller": dataclasses.replace(ADMIN, admin=False),
+    "Bearer viewer": dataclasses.replace(ADMIN, admin=False, viewer=True),
+}
 
 
 class _Books:
@@ -103,6 +107,17 @@ async def test_what_admins_do_is_written_down(door: rpc.LedgerServiceStub) -> No
     ]
     assert all((line["tenant"], line["caller"]) == ("acme", "root") for line in LINES)
     assert key.secret not in str(LINES)
+
+
+async def test_a_viewer_reads_its_tenant_and_changes_nothing(
+    door: rpc.LedgerServiceStub,
+) -> None:
+    """Each method is either a reading one or refused."""
+    listed = await door.ListBudgets(pb.ListBudgetsRequest(), **_as("viewer"))
+    assert list(listed.budgets) == []
+    for method in desk.FORWARDED.keys() - desk.READS:
+        call = getattr(door, method)(getattr(pb, f"{method}Request")(), **_as("viewer"))
+        assert info_of(await refusal(call)).reason == "ADMIN_REQUIRED", method
 
 
 async def test_the_ledgers_refusals_come_through(door: rpc.LedgerServiceStub) -> None:
