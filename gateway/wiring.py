@@ -39,6 +39,7 @@ from gateway.net.guard import AddressGuard
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
+from gateway.providers.batch_port import BatchProvider
 from gateway.providers.http import open_session
 from gateway.providers.making import EMBEDDERS, make_providers, secret_files
 from gateway.providers.making_batch import make_batch_providers
@@ -59,6 +60,9 @@ from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
 from gateway.similarity_meaning import EmbeddingSimilarity
 
+_SERVICES = [SERVICE_NAME, ESTIMATE_SERVICE, COMPARE_SERVICE, batch_servicer.SERVICE_NAME]
+_OWN_SPANS = OWN_SPAN_METHODS | PRICING_SPAN_METHODS | batch_servicer.OWN_SPAN_METHODS
+
 
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     """The gateway's room: the saga, its edges, the outbox with its relay.
@@ -72,9 +76,6 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     live = _live_fleet(settings, outfit, session, guard)
     try:
         loaded = await live.open()
-        if settings.traces_url is not None:
-            guard.permit(settings.traces_url, private_network=True)
-        batch_providers = make_batch_providers(loaded.fleet, session, os.environ)
     except BaseException:
         await session.close()
         await audit.close()
@@ -97,7 +98,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     )
     parts = make_parts(kept, loaded.fleet, loaded.providers, loaded.embedders)
     door = LiveDoor(Completer(parts))
-    batches = make_batches(parts, batch_providers, outfit.telemetry, lambda: door.under_way)
+    batches = make_batches(parts, loaded.batch_providers, outfit.telemetry, lambda: door.under_way)
 
     def take_over(changed: _Loaded) -> None:
         kept.take_over(changed.fleet, changed.tokens)
@@ -110,23 +111,12 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     https = await open_http(settings, outfit, door, services, session, office=office)
     if office is not None:
         batches.workers.start()
-
     return Room(
-        servicers=[
-            *_servicers(door, services, audit),
-            *_batch_servicers(loaded.fleet, batches),
-        ],
-        service_names=[
-            SERVICE_NAME,
-            ESTIMATE_SERVICE,
-            COMPARE_SERVICE,
-            batch_servicer.SERVICE_NAME,
-        ],
+        servicers=_servicers(door, services, audit, batches if office is not None else None),
+        service_names=_SERVICES,
         errors=ERRORS,
         authenticate=door.authenticate,
-        own_span_methods=(
-            OWN_SPAN_METHODS | PRICING_SPAN_METHODS | batch_servicer.OWN_SPAN_METHODS
-        ),
+        own_span_methods=_OWN_SPANS,
         reload=live.reload_soon,
         drains=[("http", server.stop) for server in https],
         # In reverse: bookings under way end before what they need does.
@@ -153,6 +143,7 @@ class _Loaded:
     fleet: Fleet
     providers: Mapping[str, Provider]
     embedders: Mapping[str, Provider]
+    batch_providers: Mapping[str, BatchProvider]
     tokens: Tokens | None
 
 
@@ -163,6 +154,8 @@ def _live_fleet(
     guard: AddressGuard,
 ) -> Live[_Loaded]:
     before: Tokens | None = None
+    if settings.traces_url is not None:
+        guard.permit(settings.traces_url, private_network=True)
 
     async def load() -> _Loaded:
         nonlocal before
@@ -171,6 +164,7 @@ def _live_fleet(
             fleet,
             make_providers(fleet, session, os.environ, guard),
             make_providers(fleet, session, os.environ, guard, EMBEDDERS),
+            make_batch_providers(fleet, session, os.environ),
             make_tokens(fleet.config.auth, session=session, guard=guard, before=before),
         )
         before = loaded.tokens
@@ -214,16 +208,21 @@ async def _stop(*tasks: "asyncio.Task[None]") -> None:
             await task
 
 
-def _servicers(door: Door, services: GrpcServices, audit: Audit) -> Sequence[Any]:
+def _servicers(
+    door: Door, services: GrpcServices, audit: Audit, batches: Batches | None
+) -> Sequence[Any]:
     """What answers on the gRPC port, with what adds it there."""
     similarity = EmbeddingSimilarity(services, LexicalSimilarity())
     servicer = GatewayServicer(door, CompressionTest(door, similarity))
-    return [
+    servicers: list[tuple[Callable[..., None], Any]] = [
         (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
         (estimate_grpc.add_EstimateServiceServicer_to_server, EstimateServicer(door)),
         (compare_grpc.add_CompareServiceServicer_to_server, CompareServicer(door)),
         (desk.add_to_server, desk.Desk(services, audit)),
     ]
+    if batches is not None:
+        servicers.append((batch_pb2_grpc.add_BatchServiceServicer_to_server, batches.servicer))
+    return servicers
 
 
 def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
@@ -239,9 +238,3 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
         new_id=lambda: uuid.uuid4().hex,
         clock=time.monotonic,
     )
-
-
-def _batch_servicers(fleet: Fleet, batches: Batches) -> list[tuple[Callable[..., None], Any]]:
-    if not fleet.config.batch.enabled:
-        return []
-    return [(batch_pb2_grpc.add_BatchServiceServicer_to_server, batches.servicer)]
