@@ -105,13 +105,17 @@ def close_prompt(prompt: chat_pb2.Prompt, redactor: Redactor) -> tuple[chat_pb2.
     for message in closed.messages:
         message.content = vault.close(message.content)
         message.refusal = vault.close(message.refusal)
+        message.extra_json = vault.close_json(message.extra_json)
         for part in message.parts:
             if part.WhichOneof("part") == "text":
                 part.text = vault.close(part.text)
+            part.extra_json = vault.close_json(part.extra_json)
         for call in message.tool_calls:
             call.arguments_json = vault.close_json(call.arguments_json)
+            call.extra_json = vault.close_json(call.extra_json)
     for tool in closed.tools:
         tool.description = vault.close(tool.description)
+        tool.extra_json = vault.close_json(tool.extra_json)
     closed.extra_json = vault.close_json(closed.extra_json)
     return closed, vault
 
@@ -120,11 +124,17 @@ def _texts(prompt: chat_pb2.Prompt) -> Iterator[str]:
     yield prompt.extra_json
     for tool in prompt.tools:
         yield tool.description
+        yield tool.extra_json
     for message in prompt.messages:
         yield message.content
         yield message.refusal
-        yield from (part.text for part in message.parts)
-        yield from (call.arguments_json for call in message.tool_calls)
+        yield message.extra_json
+        for part in message.parts:
+            yield part.text
+            yield part.extra_json
+        for call in message.tool_calls:
+            yield call.arguments_json
+            yield call.extra_json
 
 
 def _opened(choice: chat_pb2.Choice, vault: Vault) -> chat_pb2.Choice:

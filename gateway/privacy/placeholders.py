@@ -16,6 +16,11 @@ from gateway.privacy.redact import Redactor
 # Longer than any name: what is held back of a stream while it may become one.
 NAME_CHARS_MAX = 40
 _NAME = re.compile(r"\[([A-Z_]+)_([0-9]{1,6})(x*)\]", re.IGNORECASE)
+# What only its provider can read, and would refuse changed; and what is no text.
+_SEALED = frozenset(
+    {"signature", "encrypted_content", "encrypted_index", "thought_signature", "thoughtSignature"}
+)
+_PACKED = ("base64", "redacted_thinking")
 _BEGUN = re.compile(r"\[[A-Za-z_0-9]*$")
 
 
@@ -88,7 +93,8 @@ class Vault:
         if isinstance(value, list):
             return [self._closed(each) for each in value]
         if isinstance(value, dict):
-            return {key: self._closed(each) for key, each in value.items()}
+            opaque = _SEALED if value.get("type") not in _PACKED else {*_SEALED, "data"}
+            return {k: v if k in opaque else self._closed(v) for k, v in value.items()}
         return value
 
 

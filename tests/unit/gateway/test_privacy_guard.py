@@ -152,3 +152,23 @@ async def test_long_prompts_are_looked_through_beside_the_loop():
     text = "filler " * 3000 + TEXT
     answer = await guarded(Parrot(), OPTED).complete(call_of(text), soon())
     assert answer.choices[0].message.content == text
+
+
+async def test_what_other_protocols_say_is_kept_too():
+    """Blocks of another protocol hold prompts as well; what a provider sealed goes back as it is."""
+    work_for("acme")
+    block = {"type": "document", "source": {"type": "text", "data": TEXT}}
+    sealed = {"type": "thinking", "thinking": "hm", "signature": "x ann.miller@example.org"}
+    message = chat_pb2.Message(
+        role=chat_pb2.ROLE_USER,
+        parts=[chat_pb2.ContentPart(extra_json=json.dumps(block))],
+        extra_json=json.dumps({"anthropic_content": [{"index": 0, "block": sealed}]}),
+    )
+    tool = chat_pb2.Tool(extra_json=json.dumps({"type": "x", "about": KEPT["email"]}))
+    parrot = Parrot()
+    call = ProviderCall("m", chat_pb2.Prompt(messages=[message], tools=[tool]), 10)
+    await guarded(parrot, OPTED).complete(call, Deadline.after(5))
+    (heard,) = parrot.heard
+    assert heard.count(KEPT["email"]) == 1
+    assert sealed["signature"] in heard
+    assert KEPT["iban"] not in heard
