@@ -7,7 +7,8 @@ from spendgate.ledger.v1 import entry_pb2
 
 from chassis.deadline import Deadline
 from chassis.errors import InvalidFields
-from gateway.errors import ProviderFailed
+from gateway.errors import IdempotencyMismatch, ProviderFailed
+from gateway.providers.embeddings import numbers
 from gateway.providers.port import Billed, ProviderUnavailable, Unavailability
 from gateway.saga.shares import shares
 from gateway.validate_embed import check_reply
@@ -190,3 +191,33 @@ def test_shares_add_up(total, weights):
     assert sum(found) == total
     assert min(found) >= 0
     assert len(found) == len(weights)
+
+
+async def test_sent_twice_made_once(house):
+    """An idempotency key holds for vectors too, however the second asking wants them told."""
+    options = pb.RequestOptions(idempotency_key="k", cache_mode=pb.CACHE_MODE_OFF)
+    first = await embed(house, "a", "b", options=options)
+    again = await embed(house, "a", "b", options=options, encoding=embed_pb2.VECTOR_ENCODING_PACKED)
+    assert again.summary.idempotent_replay
+    assert not first.summary.idempotent_replay
+    assert len(sent(house)) == 1
+    assert [list(numbers(each.packed)) for each in again.embeddings] == [
+        list(each.values) for each in first.embeddings
+    ]
+    with pytest.raises(IdempotencyMismatch):
+        await embed(house, "a", "c", options=options)
+
+
+async def test_no_place_is_held_while_the_provider_thinks(house):
+    """Nor is one kept after the answer."""
+    at_work = []
+    embedding = house.embedder.embed
+
+    async def seen(call, deadline):
+        at_work.append((house.admission.under_way, house.admission.at_work))
+        return await embedding(call, deadline)
+
+    house.embedder.embed = seen
+    await embed(house, "a")
+    assert at_work == [(1, 0)]
+    assert (house.admission.under_way, house.admission.at_work) == (0, 0)

@@ -223,3 +223,18 @@ async def test_slow_providers_take_no_places_of_the_work():
     assert answer.choices
     gate.set()
     await asyncio.gather(*slow)
+
+
+async def test_weights_of_a_new_fleet_file_hold_for_who_waits():
+    """Both have one at work; from now on the place that is free next is b's by weight."""
+    admission = admission_of(waiting_max=10)
+    first = [asyncio.create_task(enter(admission, who)) for who in ("a", "b")]
+    await settle()
+    waiting = [asyncio.create_task(enter(admission, who)) for who in ("a", "b")]
+    third = asyncio.create_task(enter(admission, "c"))
+    await settle()
+    admission.take_over({"b": 3, "a": 1})
+    queue = admission._queue
+    assert queue.pop()[0] == "c"
+    assert queue.pop()[0] == "b"
+    await end(*first, *waiting, third)

@@ -155,7 +155,7 @@ async def test_long_prompts_are_looked_through_beside_the_loop():
 
 
 async def test_what_other_protocols_say_is_kept_too():
-    """Blocks of another protocol hold prompts as well; what a provider sealed goes back as it is."""
+    """Blocks of another protocol hold prompts too; what a provider sealed goes back as it is."""
     work_for("acme")
     block = {"type": "document", "source": {"type": "text", "data": TEXT}}
     sealed = {"type": "thinking", "thinking": "hm", "signature": "x ann.miller@example.org"}

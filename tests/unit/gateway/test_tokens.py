@@ -229,3 +229,14 @@ async def test_two_tokens_with_equal_ends_are_two_callers():
     for token, user in ((one, "ann"), (two, "bob"), (one, "ann")):
         assert (await desk.identify(token)).user == user
     assert await desk.why(one[:-4] + "AAAA") == "TOKEN_SIGNATURE"
+
+
+async def test_an_issuer_that_is_gone_from_the_file_lets_nobody_in():
+    """Not even who was known a moment ago; virtual keys go on."""
+    desk = Desk()
+    token = desk.issuer.sign()
+    assert (await desk.identify(token)).user == "ann"
+    desk.callers.take_over(None)
+    with pytest.raises(KeyInvalid):
+        await desk.identify(token)
+    assert (await desk.identify("sg_good")).key_id == "k1"
