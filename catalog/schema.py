@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from catalog.alerts import AlertsConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.limits import LimitsConfig
+from catalog.privacy import PrivacyConfig, TenantPrivacy
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
@@ -46,6 +47,7 @@ __all__ = [
     "ModelConfig",
     "PolicyConfig",
     "PriceConfig",
+    "PrivacyConfig",
     "PromptPolicy",
     "PromptsConfig",
     "ProviderConfig",
@@ -53,6 +55,7 @@ __all__ = [
     "RetryConfig",
     "RoutingConfig",
     "RoutingPolicy",
+    "TenantPrivacy",
     "TimeoutsConfig",
 ]
 
@@ -274,3 +277,5 @@ class FleetConfig(Section):
     """How fast callers may call."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """Whose prompts and answers may be seen."""
