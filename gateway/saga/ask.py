@@ -1,8 +1,10 @@
 """One request on its way through the house, as the door took it in."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry.trace import Span, SpanKind
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -67,6 +69,8 @@ class Ask:
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0
+    # What is still being booked for this request when it ends.
+    booking: "asyncio.Task[Any] | None" = None
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -87,6 +91,14 @@ class Ask:
     def automatic(self) -> bool:
         """True when the router, not the caller, chooses the model."""
         return self.model == AUTO
+
+    def end(self) -> None:
+        """Ends the root span as of now; while a booking is under way, once its cost is on it."""
+        if self.booking is None or self.booking.done():
+            self.span.end()
+            return
+        ended_ns = time.time_ns()
+        self.booking.add_done_callback(lambda _: self.span.end(end_time=ended_ns))
 
     def latency_ms(self) -> int:
         """Milliseconds since the request came in."""

@@ -45,15 +45,18 @@ class Try:
     span: Span
     kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
     error: ProviderError | None = None
-    # When the answer was whole, in nanoseconds since 1970. 0: not yet.
+    # When the answer was whole or had failed, in nanoseconds since 1970. 0: not yet.
     answered_ns: int = 0
     ended: bool = False
 
-    def end(self, end_time: int | None = None) -> None:
-        """Ends the span, once."""
+    def end(self, attributes: Mapping[str, int]) -> None:
+        """Ends the span, once, as of the moment when the provider was done."""
         if not self.ended:
             self.ended = True
-            self.span.end(end_time=end_time)
+            if self.span.is_recording():
+                self.span.set_attributes(attributes)
+            # The settlement that told the cost is not the provider's time.
+            self.span.end(end_time=self.answered_ns or time.time_ns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Caller:
                 self._note_failed(ask, hold, attempt)
                 raise
             finally:
-                _end_if_failed(attempt)
+                _mark_if_failed(attempt)
             attempt.answered_ns = time.time_ns()
             return attempt, answer
         raise self._given_up(ask, hold)
@@ -137,7 +140,7 @@ class Caller:
                 self._note_failed(ask, hold, attempt)
                 raise
             finally:
-                _end_if_failed(attempt)
+                _mark_if_failed(attempt)
         raise self._given_up(ask, hold)
 
     def _decided(self, ask: Ask) -> Chain:
@@ -153,6 +156,7 @@ class Caller:
                 number = hold.begun
                 span = self._open_span(ask, candidate, number)
                 attempt = Try(candidate, number, span, _kind(place, again))
+                hold.tries.append(attempt)
                 yield attempt
                 error = attempt.error
                 if not isinstance(error, ProviderUnavailable):
@@ -249,12 +253,12 @@ def _call(ask: Ask, attempt: Try) -> ProviderCall:
     return ProviderCall(candidate.upstream_model, ask.sent, candidate.output_tokens_max)
 
 
-def _end_if_failed(attempt: Try) -> None:
-    """A span whose answer is whole ends later, when its cost is known."""
+def _mark_if_failed(attempt: Try) -> None:
+    """Spans end with their hold, when it is known what each try cost."""
     if attempt.error is not None:
         mark_failed(attempt.span, str(attempt.error.reason))
     elif isinstance(sys.exception(), GeneratorExit | asyncio.CancelledError):
         mark_failed(attempt.span, "CALLER_GONE")
     else:
         return
-    attempt.end()
+    attempt.answered_ns = time.time_ns()

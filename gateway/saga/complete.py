@@ -178,7 +178,7 @@ class Completer:
                     taken = early.standby
                 else:
                     taken = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, taken, early.booked)
+            answer = await parts.answers.conclude(ask, hold, taken)
             self._learn(ask, answer)
             return answer
 
@@ -196,7 +196,7 @@ class Completer:
             parts.plans.early(ask, hold) as early,
         ):
             if early.taken is not None:
-                answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
+                answer = await parts.answers.conclude(ask, hold, early.taken)
                 self._learn(ask, answer)
                 _tell(ask, answer.outcome)
                 for delta in answer.deltas():
@@ -219,7 +219,7 @@ class Completer:
             if given is None:
                 raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
             booked = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+            answer = await parts.answers.conclude(ask, hold, booked)
             self._learn(ask, answer)
             _tell(ask, answer.outcome)
             yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
@@ -281,7 +281,7 @@ class Completer:
         finally:
             self._under_way -= 1
             tally.went_out()
-            ask.span.end()
+            ask.end()
 
 
 def _tell(ask: Ask, outcome: Outcome) -> None:

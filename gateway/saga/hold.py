@@ -4,17 +4,20 @@ Leaving the block settles what was used or releases the rest; nobody calls for i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
+from chassis import names
 from chassis.errors import RemoteError
 from gateway.errors import from_service
 from gateway.ports import Services
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
+from gateway.saga.summary import Cost, input_tokens, note_money, settled
 
 # Counts what a call under way has used so far; None when it brought nothing.
 Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
@@ -22,6 +25,16 @@ Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
 
 class DowngradeWanted(Exception):
     """A budget would be broken that wants the cheapest model then. Nothing is held."""
+
+
+class Tried(Protocol):
+    """A try whose span is open until its cost is known."""
+
+    number: int
+
+    def end(self, attributes: Mapping[str, int]) -> None:
+        """Ends the span with these, once."""
+        ...
 
 
 class OwnedHold:
@@ -34,8 +47,11 @@ class OwnedHold:
         self.under_way: dict[int, Unfinished] = {}
         # The attempts begun so far.
         self.begun = 0
+        # Every try begun; the hold ends their spans.
+        self.tries: list[Tried] = []
         # What kind of row each attempt is booked as, if not as what it is.
         self.kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
+        self._ask = ask
         self._books = books
         self._traceparent = ask.traceparent
         self._tenant = ask.attribution.tenant
@@ -47,27 +63,50 @@ class OwnedHold:
         Goes on to its end when the caller is cancelled. Raises: OutboxFull.
         """
         self._resolved = True
-        return await self._books.settle(self._settle_item())
+        self._ask.booking = booking = self._books.spawn(self._settle())
+        settlement: ledger_pb.Settlement | None = await asyncio.shield(booking)
+        return settlement
 
     def leave(self) -> None:
         """The way out of the block: resolves what is not resolved yet, without waiting."""
         if self._resolved:
             return
         self._resolved = True
-        if self.under_way or any(attempt.usage.ByteSize() for attempt in self.attempts):
-            self._books.spawn(self._settle_unfinished())
+        if self.under_way or self._owes():
+            self._ask.booking = self._books.spawn(self._settle_unfinished())
         else:
             self._books.release_soon(self._release_item())
+            self.tell(Cost())
 
     async def _settle_unfinished(self) -> None:
         for unfinished in self.under_way.values():
             attempt = await unfinished()
             if attempt is not None:
                 self.attempts.append(attempt)
-        if self.attempts:
-            await self._books.settle(self._settle_item())
-        else:
+        if not self.attempts:
             self._books.release_soon(self._release_item())
+            self.tell(Cost())
+            return
+        if await self._settle() is None:
+            self.tell(None)
+
+    async def _settle(self) -> ledger_pb.Settlement | None:
+        settlement = await self._books.settle(self._settle_item())
+        if settlement is not None:
+            self.tell(settled(settlement))
+        return settlement
+
+    def tell(self, cost: Cost | None) -> None:
+        """Puts the cost on the request's span, and on the span of each try its own.
+
+        None: it is not known yet, and no span tells one.
+        """
+        if cost is not None:
+            note_money(self._ask.span, cost)
+        made = {attempt.attempt_number: attempt for attempt in self.attempts}
+        for each in self.tries:
+            attempt = made.get(each.number)
+            each.end({} if cost is None else _told(attempt, cost))
 
     def _owes(self) -> bool:
         """Whether an attempt that failed has to be paid all the same."""
@@ -122,6 +161,18 @@ async def held(
         yield owned
     finally:
         owned.leave()
+
+
+def _told(attempt: entry_pb2.Attempt | None, cost: Cost) -> Mapping[str, int]:
+    """What a try's span says in the end."""
+    if attempt is None:
+        return {names.COST_NANO_USD: 0}
+    usage = attempt.usage
+    return {
+        names.GEN_AI_INPUT_TOKENS: input_tokens(usage),
+        names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
+        names.COST_NANO_USD: cost.by_entry.get(attempt.entry_id, 0),
+    }
 
 
 def _wants_downgrade(error: Exception) -> bool:
