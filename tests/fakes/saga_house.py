@@ -60,7 +60,7 @@ SETTINGS = GatewaySettings(
 class House:
     """The saga and all that it stands on."""
 
-    def __init__(self, routing: str = "", **settings) -> None:
+    def __init__(self, routing: str = "", telemetry=None, **settings) -> None:
         """`routing` is added to the fleet file."""
         self.services = FakeServices()
         self.drawn = 0.5  # what chance says
@@ -75,7 +75,7 @@ class House:
         def new_id() -> str:
             return f"id-{next(numbers)}"
 
-        telemetry = Telemetry(NoOpTracer())
+        telemetry = telemetry or Telemetry(NoOpTracer())
         self.books = Books(self.services, self.outbox, settle_seconds_max=2)
 
         def now():
