@@ -1,6 +1,7 @@
 """Prompts and answers on a trace, for tenants that have agreed to it: redacted, cut, on an event of
 their own, so that a collector can drop them by its name."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from gateway.privacy.redact import Redactor
 
 # Of a conversation longer than this only the end is looked at.
 MESSAGES_MAX = 64
+# Redacting more than this may take longer than the loop may be kept.
+INLINE_BYTES_MAX = 1024
 
 
 class Capture:
@@ -23,12 +26,12 @@ class Capture:
         self._privacy = privacy
         self._redactor = Redactor(privacy.redact_patterns)
 
-    def note(
+    async def note(
         self,
         span: Span,
         tenant: str,
         prompt: chat_pb2.Prompt,
-        choices: Iterable[chat_pb2.Choice],
+        choices: Sequence[chat_pb2.Choice],
     ) -> None:
         """Adds the event names.CONTENT_EVENT: JSON by the GenAI conventions' message schema.
 
@@ -37,15 +40,22 @@ class Capture:
         """
         if not span.is_recording() or not self._privacy.captures(tenant):
             return
+        size = prompt.ByteSize() + sum(choice.ByteSize() for choice in choices)
+        if size > INLINE_BYTES_MAX:
+            content = await asyncio.to_thread(self._content, prompt, choices)
+        else:
+            content = self._content(prompt, choices)
+        span.add_event(names.CONTENT_EVENT, content)
+
+    def _content(
+        self, prompt: chat_pb2.Prompt, choices: Iterable[chat_pb2.Choice]
+    ) -> dict[str, str]:
         answers = [(chat_pb2.ROLE_ASSISTANT, choice.message) for choice in choices]
         asked = [(message.role, message) for message in prompt.messages[-MESSAGES_MAX:]]
-        span.add_event(
-            names.CONTENT_EVENT,
-            {
-                names.GEN_AI_INPUT_MESSAGES: self._told(asked[::-1], reverse=True),
-                names.GEN_AI_OUTPUT_MESSAGES: self._told(answers),
-            },
-        )
+        return {
+            names.GEN_AI_INPUT_MESSAGES: self._told(asked[::-1], reverse=True),
+            names.GEN_AI_OUTPUT_MESSAGES: self._told(answers),
+        }
 
     def _told(
         self, messages: Sequence[tuple[Any, chat_pb2.Message]], *, reverse: bool = False

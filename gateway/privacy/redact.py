@@ -11,7 +11,7 @@ from typing import Any, Final
 import re2
 
 # A secret that begins before the cut and is longer than this is found by its beginning only.
-LOOK_AHEAD_CHARS = 4096
+LOOK_AHEAD_CHARS = 1024
 CUSTOM: Final = "custom"
 
 

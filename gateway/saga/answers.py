@@ -104,7 +104,7 @@ class Answers:
             explanation=SAID_OTHERWISE if semantic else VERY_SAME,
             finish_reasons=_finish_reasons(found.choices),
         )
-        return self._given(ask, list(found.choices), outcome)
+        return await self._given(ask, list(found.choices), outcome)
 
     async def shared(self, ask: Ask, answer: Answer) -> Answer:
         """What another request under way brought, booked for this one."""
@@ -128,7 +128,7 @@ class Answers:
             explanation="another request under way asked for the very same answer",
             finish_reasons=theirs.finish_reasons,
         )
-        return self._given(ask, answer.choices, outcome)
+        return await self._given(ask, answer.choices, outcome)
 
     async def book(
         self, ask: Ask, hold: OwnedHold, attempt: Try, given: ProviderAnswer, *, extra: bool = False
@@ -167,7 +167,7 @@ class Answers:
             finish_reasons=_finish_reasons(choices),
             parts=self._parts(ask, entry, cost),
         )
-        return self._given(ask, choices, outcome)
+        return await self._given(ask, choices, outcome)
 
     async def charge(self, hold: OwnedHold) -> Cost:
         """Charges what was done under a hold and ends the attempts' spans."""
@@ -192,8 +192,8 @@ class Answers:
         segments = ask.prepared.segments
         return anatomy.parts_of(cost.cost_nanos, taken_nanos, entry.usage, segments, price)
 
-    def _given(self, ask: Ask, choices: list[chat_pb2.Choice], outcome: Outcome) -> Answer:
-        self._capture.note(ask.span, ask.attribution.tenant, ask.prompt, choices)
+    async def _given(self, ask: Ask, choices: list[chat_pb2.Choice], outcome: Outcome) -> Answer:
+        await self._capture.note(ask.span, ask.attribution.tenant, ask.prompt, choices)
         return Answer(choices, outcome)
 
     def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:

@@ -18,6 +18,7 @@ from catalog.caching import CachingMode, CachingPolicy
 from catalog.prompts import PromptsConfig
 from catalog.schema import AUTO, CacheConfig, CacheScope
 from chassis import names
+from chassis.calls import no_longer_traced
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
@@ -94,6 +95,7 @@ class Ask:
 
     def end(self) -> None:
         """Ends the root span as of now; while a booking is under way, once its cost is on it."""
+        no_longer_traced()
         if self.booking is None or self.booking.done():
             self.span.end()
             return

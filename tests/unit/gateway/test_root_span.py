@@ -244,7 +244,7 @@ async def test_a_tenant_that_opted_in_finds_prompt_and_answer_on_its_root_redact
         assert "canary" not in str(root.attributes)
 
 
-def test_what_is_captured_is_cut_the_newest_first():
+async def test_what_is_captured_is_cut_the_newest_first():
     """A long conversation keeps its end; what was cut is counted."""
     traced = Traced()
     privacy = PrivacyConfig(tenants={"acme": {"capture": True}}, captured_chars_max=64)
@@ -252,7 +252,7 @@ def test_what_is_captured_is_cut_the_newest_first():
     prompt.messages[0].parts.add().image.url = "data:secret"
     prompt.messages.add(role=3, content="y" * 50)
     span = traced.telemetry.start("chat", "")
-    Capture(privacy).note(span, "acme", prompt, [])
+    await Capture(privacy).note(span, "acme", prompt, [])
     span.end()
     (event,) = traced.exporter.get_finished_spans()[0].events
     first, last = json.loads(event.attributes[names.GEN_AI_INPUT_MESSAGES])
