@@ -13,7 +13,7 @@ ENTRIES ?= 10000
 SERVICE ?= gateway
 SEEDS ?= 10000
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,14 @@ ledger-revision: setup ## write the next revision of the ledger's tables; say wh
 
 bench-ledger: setup ## measure the ledger on both databases; FULL=--full for 10 M entries
 	$(BIN)/python -m bench.ledger $(FULL)
+
+# Asks the Jaeger that JAEGER_QUERY_URL and JAEGER_OTLP_ENDPOINT name, or builds one: minutes, once.
+jaeger-check: setup ## push a demo run to a real Jaeger and ask it for traces, tags and sums
+	test -n "$$JAEGER_QUERY_URL" || ! command -v go > /dev/null || $(MAKE) tests/jaeger/.build/jaeger
+	$(BIN)/python -m pytest tests/jaeger
+
+tests/jaeger/.build/jaeger: tests/jaeger/go.mod tests/jaeger/go.sum
+	cd tests/jaeger && CGO_ENABLED=0 go build -p 2 -trimpath -ldflags '-s -w' -o .build/jaeger github.com/jaegertracing/jaeger/cmd/jaeger
 
 k8s: setup ## render the overlays and hold them against the code
 	$(BIN)/python -m pytest tests/k8s

@@ -64,10 +64,15 @@ SCRIPTED_LINE = """
 class House:
     """Five services, Redis, a provider, a trace sink."""
 
-    def __init__(self, folder: Path, routing: str = "") -> None:
-        """`routing` is added to the fleet file."""
+    def __init__(
+        self, folder: Path, routing: str = "", *, models: str = "", otlp_endpoint: str = ""
+    ) -> None:
+        """`routing` is added to the fleet file, `models` to its models. Spans go to the sink unless
+        `otlp_endpoint` says otherwise."""
         self.folder = folder
         self._routing = routing
+        self._models = models
+        self._otlp_endpoint = otlp_endpoint
         self.upstream = OpenAIUpstream()
         self.sink = OtlpSink()
         doors = (*SERVICES, "gateway", "http")
@@ -84,7 +89,7 @@ class House:
         await enter(self.sink)
         self._redis_url = await enter(running_redis(self.folder / "redis"))
         await enter(self._group)
-        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
+        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED) + self._models
         fleet_file = FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
         (self.folder / "fleet.yaml").write_text(fleet_file + self._routing)
         for name in (*SERVICES, "gateway"):
@@ -151,7 +156,7 @@ class House:
         own = {
             "LISTEN": self.address(name),
             "INTERNAL_TOKEN": TOKEN,
-            "OTLP_ENDPOINT": self.sink.endpoint,
+            "OTLP_ENDPOINT": self._otlp_endpoint or self.sink.endpoint,
             "METRICS_LISTEN": f"127.0.0.1:{self.ports[f'{name}-metrics']}",
         }
         if name in ("router", "ledger", "gateway"):
