@@ -64,7 +64,7 @@ class DemoRun:
         self._house.upstream.script["gpt-4o-mini"] = "happy"
         await self._refused()
         failed = await self._failing("Hello", "fail-500", self.secret)
-        self.traces["Failed"] = {failed}
+        self.traces["No provider answered"] = {failed}
         self.traces["Tried more than once"] = {failed}
 
     def _note(self, label, summary):

@@ -30,7 +30,8 @@ SEARCHES: dict[str, dict[str, str]] = {
     "Refused by a budget": {names.ERROR_TYPE: "BUDGET_EXCEEDED"},
     "Tried more than once": {names.ATTEMPT_NUMBER: "2"},
     "Cheap answers that fell": {names.PLAN_TAKEN: "false"},
-    "Failed": {"error": "true"},
+    # Not error=true: that finds nothing in some of Jaeger's stores.
+    "No provider answered": {names.ERROR_TYPE: "ProviderFailed"},
 }
 
 
