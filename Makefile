@@ -12,8 +12,9 @@ ESCALATION ?=
 ENTRIES ?= 10000
 SERVICE ?= gateway
 SEEDS ?= 10000
+RELEASED := protos/released.binpb
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check api-docs release-contracts sbom k8s image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,7 @@ lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/buf breaking protos --against $(RELEASED)
 	$(BIN)/python -m pytest --quiet --no-header tests/tidy/test_money.py
 
 simulate: setup ## 10,000 seeds of the ledger's simulator, on every core (SEEDS=number)
@@ -94,9 +96,21 @@ k8s: setup ## render the overlays and hold them against the code
 image: ## build the image of SERVICE with the container engine
 	docker build --build-arg SERVICE=$(SERVICE) -t spendgate/$(SERVICE):dev .
 
+sbom: ## the bill of materials of SERVICE's image, to spendgate-SERVICE.sbom.json (CycloneDX)
+	test -x .sbom/bin/cyclonedx-py || { $(PYTHON) -m venv .sbom && .sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r images/locks/build.lock; }
+	.sbom/bin/cyclonedx-py requirements images/locks/$(SERVICE).lock --output-reproducible --output-format JSON -o spendgate-$(SERVICE).sbom.json
+
 bench-cache: setup ## measure the cache: look-ups, isolation, size up to ENTRIES, quality on the files in DATA
 	$(BIN)/python -m bench.cache_service --entries $(ENTRIES)
 	$(if $(DATA),$(BIN)/python -m bench.cache $(DATA))
+
+api-docs: setup ## write docs/api from the contracts
+	$(BIN)/python docs/api/build.py
+
+# What is in it can only be added to (docs/contracts.md).
+release-contracts: setup ## freeze the contracts as they stand: those who build on them are kept from then on
+	$(BIN)/buf breaking protos --against $(RELEASED)
+	$(BIN)/buf build --exclude-source-info -o $(RELEASED)
 
 lock: .venv/.ready ## renew the hash-locked requirements from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock

@@ -94,7 +94,7 @@ def _read(file: FileDescriptorProto, page: Page) -> None:
     }
     # What stands above `syntax` tells of the whole file.
     if about := comments.get((12,)):
-        page.about.append(about)
+        page.about.insert(0 if file.service else len(page.about), about)
     for at, service in enumerate(file.service):
         page.services.append(_service(service, comments, (_SERVICES, at), file.package))
     for at, message in enumerate(file.message_type):

@@ -75,7 +75,7 @@ class House:
         self._otlp_endpoint = otlp_endpoint
         self.upstream = OpenAIUpstream()
         self.sink = OtlpSink()
-        doors = (*SERVICES, "gateway", "http")
+        doors = (*SERVICES, "gateway", "http", "admin")
         self.ports = {name: _free_port() for name in doors}
         self.ports |= {f"{name}-metrics": _free_port() for name in (*SERVICES, "gateway")}
         self.children: dict[str, asyncio.subprocess.Process] = {}
@@ -159,6 +159,8 @@ class House:
             "OTLP_ENDPOINT": self._otlp_endpoint or self.sink.endpoint,
             "METRICS_LISTEN": f"127.0.0.1:{self.ports[f'{name}-metrics']}",
         }
+        if name == "gateway":
+            own["ADMIN_LISTEN"] = self.address("admin")
         if name in ("router", "ledger", "gateway"):
             own["CONFIG"] = str(self.folder / "fleet.yaml")
         if name == "router":
