@@ -14,7 +14,7 @@ SERVICE ?= gateway
 SEEDS ?= 10000
 RELEASED := protos/released.binpb
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check api-docs release-contracts sbom k8s image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check api-docs release-contracts sbom k8s k8s-lint image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,11 @@ tests/jaeger/.build/jaeger: tests/jaeger/go.mod tests/jaeger/go.sum
 
 k8s: setup ## render the overlays and hold them against the code
 	$(BIN)/python -m pytest tests/k8s
+
+# checkov is 290 MB of libraries; the tests of tests/k8s hold the rules that matter here without it.
+k8s-lint: ## checkov over both overlays, in an environment of its own
+	test -x .checkov/bin/checkov || { $(PYTHON) -m venv .checkov && .checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30; }
+	@for overlay in dev prod; do kubectl kustomize k8s/overlays/$$overlay > .checkov/$$overlay.yaml && .checkov/bin/checkov --config-file k8s/checkov.yaml -f .checkov/$$overlay.yaml || exit 1; done
 
 image: ## build the image of SERVICE with the container engine
 	docker build --build-arg SERVICE=$(SERVICE) -t spendgate/$(SERVICE):dev .
