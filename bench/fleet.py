@@ -14,11 +14,11 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 
 from redis.asyncio import Redis
 
 from tests.e2e.house import SERVICES, House
+from tests.fakes.otlp_sink import OtlpSink
 
 CALLERS = 16
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -95,27 +95,36 @@ async def cpu_of(fleet: Fleet, name: str, one: Callable[[], Awaitable[None]], co
 
 
 async def collectors(fleet: Fleet, rounds: int, count: int) -> None:
-    """Prints p50 and p99 of hits by the collector's state, over those of one that answers."""
-    ratios: dict[str, list[tuple[float, float]]] = {state: [] for state in STATES[1:]}
-    for _ in range(rounds):
-        seen = {}
-        for state in STATES:
-            sink = fleet.house.sink
-            if state == "dead":
-                await sink.stop()
-            elif state == "hung":
-                await sink.start()
-                sink.answers.clear()
-            took = await many(fleet.hit, count)
-            seen[state] = took[len(took) // 2], took[len(took) * 99 // 100]
-        fleet.house.sink.answers.set()
-        for state, found in ratios.items():
-            p50, p99 = (a / b for a, b in zip(seen[state], seen["alive"], strict=True))
-            found.append((p50, p99))
-    for state, found in ratios.items():
-        p50, p99 = (median(each[at] for each in found) for at in (0, 1))
-        told = ", ".join(f"{each[1]:.2f}" for each in found)
-        print(f"collector {state}: p50 x {p50:.2f}, p99 x {p99:.2f} (rounds: {told})")
+    """Prints what hits take and cost by the collector's state, over those of one that answers.
+
+    Short rounds in turning order, taken together: other work on the machine falls on all alike.
+    """
+    took: dict[str, list[float]] = {state: [] for state in STATES}
+    used = dict.fromkeys(STATES, 0.0)
+    for number in range(rounds):
+        for at in range(len(STATES)):
+            state = STATES[(number + at) % len(STATES)]
+            await turn(fleet.house.sink, state)
+            before = sum((await fleet.cpu()).values())
+            took[state] += await many(fleet.hit, count)
+            used[state] += sum((await fleet.cpu()).values()) - before
+    await turn(fleet.house.sink, "alive")
+    alive = sorted(took["alive"])
+    for state in STATES[1:]:
+        found = sorted(took[state])
+        shares = [found[len(found) * q // 100] / alive[len(alive) * q // 100] for q in (50, 99)]
+        cpu = used[state] / used["alive"]
+        print(f"collector {state}: p50 x {shares[0]:.2f}, p99 x {shares[1]:.2f}, CPU x {cpu:.2f}")
+
+
+async def turn(sink: OtlpSink, state: str) -> None:
+    """Makes the collector answer, be away, or hang."""
+    await sink.stop()
+    sink.answers.set()
+    if state != "dead":
+        await sink.start()
+    if state == "hung":
+        sink.answers.clear()
 
 
 async def run(count: int, rounds: int) -> None:
@@ -130,12 +139,12 @@ async def run(count: int, rounds: int) -> None:
             await cpu_of(fleet, "hit", fleet.hit, count * 2)
             for name in (*SERVICES, "gateway"):
                 print(f"      {name}: {resident_mib(house.children[name].pid):,.0f} MiB")
-            await collectors(fleet, rounds, count * 2)
+            await collectors(fleet, rounds, count // 4)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="requests a measurement")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of collectors")
+    parser.add_argument("--rounds", type=int, default=12, help="rounds of collectors")
     options = parser.parse_args()
     asyncio.run(run(options.count, options.rounds))
