@@ -13,8 +13,9 @@ ENTRIES ?= 10000
 SERVICE ?= gateway
 SEEDS ?= 10000
 RELEASED := protos/released.binpb
+PEERS ?=
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check api-docs release-contracts sbom k8s k8s-lint image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-router bench-context bench-count bench-cache ledger-revision bench-ledger jaeger-check api-docs release-contracts sbom k8s k8s-lint image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +63,10 @@ lint: setup ## ruff, mypy, the walls between rooms, the contracts, no float near
 simulate: setup ## 10,000 seeds of the ledger's simulator, on every core (SEEDS=number)
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS)
 
-bench: setup ## measure hops on this machine
+bench: setup ## load on the whole fleet, and on the PEERS named (litellm,portkey); needs Go
+	$(BIN)/python -m bench.load --peers "$(PEERS)"
+
+bench-hops: setup ## a plain hop against a coalesced one
 	$(BIN)/python -m bench.hops
 
 bench-router: setup ## measure the router's choices on the outcomes in DATA (and ESCALATION)

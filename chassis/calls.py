@@ -1,5 +1,7 @@
 """The call under way, for whoever works on it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -55,6 +57,17 @@ def no_longer_traced() -> None:
 def current_trace_id() -> str:
     """32 hex digits of the trace that this task works in, "" for none."""
     return trace_id_of(_traced.get())
+
+
+@contextmanager
+def calling(call: Call) -> Iterator[None]:
+    """Within the block `call` is the one this task works on; after it, the one before."""
+    token, traced = _current.set(call), _traced.set(_traced.get())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        _traced.reset(traced)
 
 
 def set_current_call(call: Call) -> None:

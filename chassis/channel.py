@@ -14,6 +14,7 @@ from chassis import names
 from chassis.auth import BEARER
 from chassis.deadline import Deadline, DeadlinePassed
 from chassis.errors import RemoteError
+from chassis.local import LOCAL, LocalChannel
 from chassis.telemetry import traceparent_of
 from chassis.tls import Renewal, TlsFiles, TlsPems, channel_credentials
 
@@ -67,7 +68,9 @@ class Link:
         lazy_ready: bool = False,
         tls: TlsFiles | None = None,
     ) -> None:
-        """`lazy_ready`: the first call waits for the service to come up, within its deadline.
+        """`target` LOCAL: the service lives in this process, and nothing is encrypted or shown.
+
+        `lazy_ready`: the first call waits for the service to come up, within its deadline.
 
         `tls`: encrypted, both sides shown; renewed files are taken without a restart.
         Raises: TlsUnreadable.
@@ -79,7 +82,12 @@ class Link:
         self._renewal = Renewal(tls) if tls is not None else None
         self._look_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
-        self._channel = self._open(self._renewal.pems if self._renewal is not None else None)
+        self.local = target == LOCAL
+        self._channel: Any
+        if self.local:
+            self._channel = LocalChannel(service_name)
+        else:
+            self._channel = self._open(self._renewal.pems if self._renewal is not None else None)
 
     def stub(self, make: Callable[[grpc.aio.Channel], Any]) -> Any:
         """A generated stub on this channel."""
@@ -132,6 +140,9 @@ class Link:
         except grpc.aio.AioRpcError as error:
             outcome = error.code().name
             raise RemoteError.from_rpc(error) from None
+        except RemoteError as error:
+            outcome = error.code.name
+            raise
         finally:
             taken = left - deadline.left_seconds()
             _duration.record(

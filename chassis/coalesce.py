@@ -72,8 +72,12 @@ class Coalescer(Generic[ItemT, ResultT]):
         batch_bytes_max: int = 3 * 1024 * 1024,
         waiting_max: int = 10_000,
         flights_max: int = 1,
+        linger_seconds: float = 0.0,
     ) -> None:
+        """`linger_seconds`: how long the first of a batch waits for more, for work that nobody
+        waits for; a full batch leaves at once."""
         self._send = send
+        self._linger_seconds = linger_seconds
         self._stamp = stamp
         self._size_of = size_of
         self._items_max = items_max
@@ -124,8 +128,14 @@ class Coalescer(Generic[ItemT, ResultT]):
             await asyncio.gather(*self._flights, return_exceptions=True)
 
     def _plan_take_off(self, loop: asyncio.AbstractEventLoop) -> None:
-        # One turn of the loop later, so that callers woken together leave together.
-        if not self._take_off_planned and len(self._flights) < self._flights_max:
+        if len(self._flights) >= self._flights_max:
+            return
+        if self._linger_seconds and self._waiting_count < self._items_max:
+            if not self._take_off_planned:
+                self._take_off_planned = True
+                loop.call_later(self._linger_seconds, self._take_off)
+        elif not self._take_off_planned or self._waiting_count == self._items_max:
+            # One turn of the loop later, so that callers woken together leave together.
             self._take_off_planned = True
             loop.call_soon(self._take_off)
 

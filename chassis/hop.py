@@ -24,8 +24,12 @@ class BatchHop:
         *,
         items_max: int = 128,
         flights_max: int = 1,
+        linger_seconds: float = 0.0,
     ) -> None:
-        """`flights_max` over 1 is for work that takes longer than a batch should wait."""
+        """`flights_max` over 1 is for work that takes longer than a batch should wait.
+
+        A neighbour in the same process is asked at once: there is no wire to share.
+        """
         self._link = link
         self._method = method
         self._request_type = request_type
@@ -35,6 +39,7 @@ class BatchHop:
             size_of=lambda item: int(item.ByteSize()),
             items_max=items_max,
             flights_max=flights_max,
+            linger_seconds=linger_seconds,
         )
 
     async def call(self, item: Any, deadline: Deadline) -> Any:
@@ -43,7 +48,12 @@ class BatchHop:
         Raises: RemoteError for a failed item or call; DeadlinePassed; QueueFull;
         CoalescerClosed; BatchBroken.
         """
-        result = await self._coalescer.call(item, deadline)
+        if self._link.local:
+            left = deadline.left_seconds()
+            _stamp(item, left)
+            (result,) = await self._send([item], left)
+        else:
+            result = await self._coalescer.call(item, deadline)
         which = result.WhichOneof("outcome")
         if which is None or which == "error":
             raise RemoteError(result.error)

@@ -6,7 +6,7 @@ test holds it.
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -169,6 +169,8 @@ class Layered:
     def __init__(self, server: grpc.aio.Server, room: LayerSettings) -> None:
         self._server = server
         self._room = room
+        # The servicers' own methods by full name, for callers in the same process.
+        self.methods: dict[str, Any] = {}
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Registers the handlers, wrapped."""
@@ -176,8 +178,10 @@ class Layered:
             tuple(_LayeredHandler(handler, self._room) for handler in handlers)
         )
 
-    def add_registered_method_handlers(self, *_: Any) -> None:
-        """Nothing: the same handlers once more, by name, past the layers."""
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """The same handlers once more, by name: they are not for the wire, which has layers."""
+        for name, handler in handlers.items():
+            self.methods[f"/{service}/{name}"] = handler.unary_unary or handler.unary_stream
 
 
 class _LayeredHandler(grpc.ServiceRpcHandler):

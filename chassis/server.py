@@ -8,9 +8,9 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.internal import api_implementation
@@ -22,6 +22,7 @@ from chassis.errors import ErrorTable
 from chassis.health import Health
 from chassis.interceptors import Layered, LayerSettings
 from chassis.listening import AddressTaken
+from chassis.local import LocalService, register
 from chassis.settings import ServiceSettings, SettingsError
 from chassis.telemetry import Telemetry
 from chassis.tls import server_credentials
@@ -135,10 +136,21 @@ def main(
         settings = settings_class.from_env(os.environ if environ is None else environ)
     except SettingsError as error:
         _tell_and_exit(name, error.problems)
+    run(name, [Part(name, settings, build, starts_traces)])
+
+
+def run(name: str, parts: Sequence["Part[Any]"]) -> None:
+    """Runs services in this one process, the first to be started first, until SIGTERM or SIGINT.
+
+    The log and the metrics are the process's: `name` and the last part's settings are theirs.
+    """
+    settings = parts[-1].settings
     log.set_up(f"spendgate-{name}", settings.log_level)
-    _log.info("settings", extra={"settings": settings.redacted()})
+    for part in parts:
+        _log.info("settings", extra={"part": part.name, "settings": part.settings.redacted()})
     try:
-        asyncio.run(_until_told(name, settings, build, starts_traces))
+        with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
+            runner.run(_until_told(name, parts))
     except Exception as error:
         # An error that lists problems is the operator's to mend: a file, an address, a variable.
         problems = getattr(error, "problems", None)
@@ -147,15 +159,34 @@ def main(
         _tell_and_exit(name, problems)
 
 
+def _loop_factory(settings: ServiceSettings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loop where it is asked for; else asyncio's own."""
+    if not settings.uvloop:
+        return None
+    import uvloop
+
+    make: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return make
+
+
 def _tell_and_exit(name: str, problems: Sequence[str]) -> NoReturn:
     for problem in problems:
         print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201  # for people, not for the log
     sys.exit(EXIT_SETTINGS)
 
 
-async def _until_told(
-    name: str, settings: SettingsT, build: Build[SettingsT], starts_traces: bool
-) -> None:
+@dataclass(frozen=True)
+class Part(Generic[SettingsT]):
+    """A service to run."""
+
+    name: str
+    settings: SettingsT
+    build: Build[SettingsT]
+    starts_traces: bool = False
+
+
+async def _until_told(name: str, parts: Sequence[Part[Any]]) -> None:
+    settings = parts[-1].settings
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,7 +194,12 @@ async def _until_told(
     kept = metrics.set_up(name, settings.metrics_listen, settings.otlp_metrics_endpoint)
     watch = asyncio.create_task(metrics.watch_loop()) if kept.provider is not None else None
     try:
-        async with running(name, settings, build, starts_traces=starts_traces):
+        async with AsyncExitStack() as stack:
+            for part in parts:
+                service = running(
+                    part.name, part.settings, part.build, starts_traces=part.starts_traces
+                )
+                await stack.enter_async_context(service)
             if kept.address:
                 _log.info("metrics", extra={"address": kept.address})
             await told.wait()
@@ -194,8 +230,12 @@ async def _start(
         options=_options(settings),
         maximum_concurrent_rpcs=settings.concurrent_calls_max,
     )
+    methods: dict[str, Any] = {}
     for add, servicer in room.servicers:
-        add(servicer, Layered(server, layers))
+        layered = Layered(server, layers)
+        add(servicer, layered)
+        methods |= layered.methods
+    room.cleanups.append(("local", _local(room, outfit, methods)))
     # Past the layers: probes have no token, and are not worth a log line each.
     await outfit.health.open(server, room.service_names)
     try:
@@ -211,6 +251,17 @@ async def _start(
         raise AddressTaken(settings.listen, "SPENDGATE_LISTEN") from error
     await server.start()
     return server, port
+
+
+def _local(room: Room, outfit: Outfit, methods: Mapping[str, Any]) -> Callable[[], Awaitable[None]]:
+    """Makes the room known to its neighbours in this process; what takes that back."""
+    service = LocalService(methods, room.errors, outfit.telemetry)
+    forget = register(room.service_names, service)
+
+    async def end() -> None:
+        forget()
+
+    return end
 
 
 def _options(settings: ServiceSettings) -> list[tuple[str, int]]:

@@ -155,6 +155,9 @@ class ServiceSettings(Settings):
     metrics_listen: Annotated[str, Field(pattern=r"^(off|.+:\d+)$")] = "off"
     """Address where Prometheus finds /metrics. "off" opens none."""
 
+    uvloop: bool = False
+    """Run on uvloop, where it is installed. Off by default (docs/performance.md)."""
+
     otlp_metrics_endpoint: str | None = None
     """Where metrics are pushed to, host:port of an OTLP/gRPC receiver. Absent: nowhere."""
 

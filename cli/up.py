@@ -36,6 +36,10 @@ async def up(
     http_port: Annotated[
         int, typer.Option(min=1, max=65_535, help="Port of the HTTP door, or the next free one.")
     ] = 7080,
+    apart: Annotated[
+        bool,
+        typer.Option("--apart", help="Every service in a process of its own, as on a cluster."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start the five services and what they need, keep them running, stop them on Ctrl-C.
@@ -51,7 +55,7 @@ async def up(
     from cli.embedded.supervisor import StartFailed, running_fleet
 
     printer = _JsonPrinter() if as_json else _Printer(directory)
-    options = Options(directory, config, dict(os.environ), grpc_port, http_port)
+    options = Options(directory, config, dict(os.environ), grpc_port, http_port, apart)
     stop = _Stop()
     try:
         with stop:

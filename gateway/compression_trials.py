@@ -71,7 +71,7 @@ class CompressionTest:
             trials=told,
             cost_nanos=sum(trial.cost_nanos for trial in trials),
             saved_nanos=sum(trial.saved_nanos for trial in trials),
-            method=self._similarity.name,
+            method=", ".join(dict.fromkeys(trial.method for trial in told)),
         )
 
     async def _trial(

@@ -54,6 +54,12 @@ class Services(Protocol):
         """How a hit turned out."""
         ...
 
+    async def embed_texts(
+        self, texts: Sequence[str], deadline: Deadline
+    ) -> Sequence[Sequence[float]]:
+        """A unit vector a text, in order."""
+        ...
+
     async def route(self, item: router_pb.RouteItem, deadline: Deadline) -> router_pb.Decision:
         """The model to call."""
         ...

@@ -36,8 +36,11 @@ class GrpcServices:
         ledger: str,
         token: str | None,
         tls: TlsFiles | None = None,
+        book_linger_seconds: float = 0.0,
     ) -> None:
         """Takes the services' targets, the fleet's token and its certificate files.
+
+        `book_linger_seconds`: how long bookings gather before they go to the ledger.
 
         Must be made in the running loop. Raises: TlsUnreadable.
         """
@@ -68,9 +71,19 @@ class GrpcServices:
             self._routes, self._router.ReportOutcome, router_pb.ReportOutcomeRequest
         )
         self._reserve = BatchHop(self._books, self._ledger.Reserve, ledger_pb.ReserveRequest)
-        self._settle = BatchHop(self._books, self._ledger.Settle, ledger_pb.SettleRequest)
+        self._settle = BatchHop(
+            self._books,
+            self._ledger.Settle,
+            ledger_pb.SettleRequest,
+            linger_seconds=book_linger_seconds,
+        )
         self._release = BatchHop(self._books, self._ledger.Release, ledger_pb.ReleaseRequest)
-        self._record = BatchHop(self._books, self._ledger.Record, ledger_pb.RecordRequest)
+        self._record = BatchHop(
+            self._books,
+            self._ledger.Record,
+            ledger_pb.RecordRequest,
+            linger_seconds=book_linger_seconds,
+        )
 
     async def prepare(
         self, item: tokenizer_pb.PrepareItem, deadline: Deadline
@@ -116,6 +129,14 @@ class GrpcServices:
             self._cache.ReportWrongHit, request, deadline
         )
         return response
+
+    async def embed_texts(
+        self, texts: Sequence[str], deadline: Deadline
+    ) -> Sequence[Sequence[float]]:
+        """A unit vector a text."""
+        request = cache_pb.EmbedRequest(texts=texts)
+        response = await self._caches.call(self._cache.Embed, request, deadline)
+        return [vector.values for vector in response.vectors]
 
     async def store(self, item: cache_pb.StoreItem, deadline: Deadline) -> None:
         """Keeps an answer."""

@@ -67,6 +67,10 @@ class GatewaySettings(ServiceSettings):
     settle_seconds_max: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the ledger to book an answered request; then the outbox carries it."""
 
+    book_linger_ms: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Answers go out once their charge is on this gateway's disk, and charges gather for so long
+    before the ledger books them: fewer, larger transactions. 0: the ledger books first."""
+
     limits_redis_url: SecretStr | None = None
     """Redis that gateways share their rate limits in, redis://host:port/0. Default: each gateway
     keeps them by itself."""

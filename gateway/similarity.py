@@ -22,13 +22,8 @@ _EDGE = re.compile(r"^\W+|\W+$")
 class Similarity(Protocol):
     """Compares texts by meaning. 1000: they say the same."""
 
-    @property
-    def name(self) -> str:
-        """For people, one word."""
-        ...
-
-    async def of(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
-        """One number a pair, 0 to 1000, in order."""
+    async def of(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], str]:
+        """One number a pair, 0 to 1000, in order; and how they were compared, in one word."""
         ...
 
 
@@ -39,13 +34,11 @@ class LexicalSimilarity:
     are: what passes it would pass them.
     """
 
-    name: Final = "lexical"
-
-    async def of(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
+    async def of(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], str]:
         """See Similarity."""
         if sum(len(one) + len(other) for one, other in pairs) > _OFF_LOOP_CHARS:
-            return await asyncio.to_thread(_all, pairs)
-        return _all(pairs)
+            return await asyncio.to_thread(_all, pairs), "lexical"
+        return _all(pairs), "lexical"
 
 
 def _all(pairs: Sequence[tuple[str, str]]) -> list[int]:
@@ -84,7 +77,7 @@ async def compare(
         return [FULL * same for same in equal], "json"
     if texts and all(_is_label(text) for text in texts):
         return [FULL * (_label(one) == _label(other)) for one, other in pairs], "exact"
-    return await similarity.of(pairs), similarity.name
+    return await similarity.of(pairs)
 
 
 def _json(text: str) -> Any:

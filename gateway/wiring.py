@@ -9,20 +9,17 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-import aiohttp
-from pydantic import SecretStr
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
-from catalog.schema import ProviderConfig
 from chassis.listening import OFF, AddressTaken
 from chassis.server import Outfit, Room
-from chassis.settings import SettingsError, secret_of
 from gateway import desk
 from gateway.auth import Keys
 from gateway.compression_trials import CompressionTest
 from gateway.errors import ERRORS
-from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.intake import EdgeLimits
+from gateway.http.parts import make_edge
 from gateway.http.server import HttpServer
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
@@ -30,8 +27,8 @@ from gateway.limits.redis import RedisLimiter
 from gateway.outbox.outbox import Outbox
 from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
-from gateway.providers.http import HttpLimits, open_session
-from gateway.providers.openai import OpenAIProvider
+from gateway.providers.http import open_session
+from gateway.providers.making import make_providers
 from gateway.providers.port import Provider
 from gateway.saga.answers import Answers
 from gateway.saga.books import Books
@@ -51,14 +48,7 @@ from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
 from gateway.similarity import LexicalSimilarity
-
-
-class SetupProblem(Exception):
-    """The fleet file asks for what cannot be had here. Names keys and variables, no values."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+from gateway.similarity_meaning import EmbeddingSimilarity
 
 
 async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
@@ -78,9 +68,15 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         ledger=settings.ledger_address,
         token=token.get_secret_value() if token is not None else None,
         tls=settings.tls,
+        book_linger_seconds=settings.book_linger_ms / 1000,
     )
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(services, outbox, settle_seconds_max=settings.settle_seconds_max)
+    books = Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     limits = make_limits(settings, fleet)
@@ -101,7 +97,8 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    servicer = GatewayServicer(door, CompressionTest(door, LexicalSimilarity()))
+    similarity = EmbeddingSimilarity(services, LexicalSimilarity())
+    servicer = GatewayServicer(door, CompressionTest(door, similarity))
     return Room(
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
@@ -144,7 +141,7 @@ async def _open_http(
 ) -> HttpServer | None:
     if settings.http_listen == OFF:
         return None
-    edge = Edge(
+    edge = make_edge(
         door,
         ERRORS,
         EdgeLimits(),
@@ -158,55 +155,6 @@ async def _open_http(
     except OSError as error:
         raise AddressTaken(settings.http_listen, "SPENDGATE_HTTP_LISTEN") from error
     return server
-
-
-def make_providers(
-    fleet: Fleet, session: aiohttp.ClientSession, environ: Mapping[str, str]
-) -> dict[str, Provider]:
-    """Every configured provider, by name. Raises: SetupProblem with every problem."""
-    timeouts = fleet.config.timeouts
-    problems: list[str] = []
-    providers: dict[str, Provider] = {}
-    for name, config in fleet.config.providers.items():
-        address, key = _address(name, config, environ, problems), None
-        if config.api_key_env is not None:
-            try:
-                key = secret_of(environ, config.api_key_env)
-            except SettingsError as error:
-                problems += [f"provider {name}: {each}" for each in error.problems]
-                continue
-            if not key:
-                problems.append(f"provider {name}: {config.api_key_env} is not set")
-        if address is None:
-            continue
-        providers[name] = OpenAIProvider(
-            name=name,
-            base_url=address,
-            api_key=SecretStr(key) if key else None,
-            session=session,
-            limits=HttpLimits(
-                answer_seconds_max=config.timeout_seconds,
-                connect_seconds_max=timeouts.connect_seconds,
-                idle_seconds_max=timeouts.idle_seconds,
-            ),
-            now=time.time,
-        )
-    if problems:
-        raise SetupProblem(problems)
-    return providers
-
-
-def _address(
-    name: str, config: ProviderConfig, environ: Mapping[str, str], problems: list[str]
-) -> str | None:
-    try:
-        address = config.address(environ)
-    except ValueError as error:
-        problems.append(f"provider {name}: {config.base_url_env} {error}")
-        return None
-    if address is None:
-        problems.append(f"provider {name}: {config.base_url_env} is not set")
-    return address
 
 
 def _door(

@@ -1,23 +1,25 @@
 """What a fleet on one machine is made of: programs, settings, ports. Starts nothing."""
 
 import difflib
-import importlib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog.config import ConfigError, embedded_config, load_config
 from catalog.schema import FleetConfig
-from chassis.settings import PREFIX, ServiceSettings
+from chassis.settings import PREFIX
 from cli.embedded.folder import Folder, Secrets
 from cli.embedded.local_model import ModelMissing, find_model
 from cli.embedded.ports import HOST, Ports
+from cli.embedded.rooms import package_of, settings_of
 
 GRPC_PORT = 7070
 HTTP_PORT = 7080
 SERVICE_PORTS = {"tokenizer": 7071, "cache": 7072, "router": 7073, "ledger": 7074}
 MODEL_PORT = 7090
+# They hold no money and much of each request's work: in one process their calls need no wire.
+TOGETHER = ("tokenizer", "cache", "router")
 # The supervisor kills after its own longer wait.
 DRAIN_SECONDS_MAX = 8
 
@@ -60,6 +62,8 @@ class Options:
     environ: Mapping[str, str] = field(default_factory=dict)
     grpc_port: int = GRPC_PORT
     http_port: int = HTTP_PORT
+    # Every service a process of its own, as on a cluster.
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,12 @@ def make_plan(
         model = _local_model(environ, ports.claim(MODEL_PORT))
         ours[LOCAL_MODEL_URL] = f"http://{model.address}/v1"
         programs.append(model)
-    for name in (*SERVICE_PORTS, "gateway"):
-        theirs = config.alerts.variables() if name == "ledger" else set()
-        programs.append(_service(name, where[name], {**environ, **ours}, theirs))
+    together = () if options.apart else TOGETHER
+    for name in SERVICE_PORTS:
+        if name not in together:
+            theirs = config.alerts.variables() if name == "ledger" else set()
+            programs.append(_service(name, where[name], {**environ, **ours}, theirs))
+    programs.append(_gateway(where["gateway"], {**environ, **ours}, together))
     return Plan(
         programs=tuple(programs),
         gateway=where["gateway"],
@@ -175,37 +182,38 @@ def _service(
     name: str, address: str, environ: Mapping[str, str], named: Collection[str] = ()
 ) -> Program:
     """A service with its settings, and the variables that the fleet file names for it."""
-    declared = _settings_class(name)
+    declared = settings_of(name)
     known = declared.variables().keys() | declared.foreign
     given = {key: value for key, value in environ.items() if key in known and value}
     given["SPENDGATE_LISTEN"] = address
     # Providers' keys may have any name; only the gateway calls providers.
     around = _without_settings(environ) if name == "gateway" else _plain(environ)
     around |= {each: environ[each] for each in named if environ.get(each)}
-    module = "gateway" if name == "gateway" else f"services.{name}"
+    module = package_of(name)
     return Program(name, (sys.executable, "-m", module), {**around, **given}, address)
 
 
-def _settings_class(name: str) -> type[ServiceSettings]:
-    """The settings class of a room, whatever it is called."""
-    module = importlib.import_module(
-        "gateway.settings" if name == "gateway" else f"services.{name}.settings"
+def _gateway(address: str, environ: Mapping[str, str], together: Sequence[str]) -> Program:
+    """The gateway, in one process with the services that live `together` with it."""
+    if not together:
+        return _service("gateway", address, environ)
+    names = (*together, "gateway")
+    given = dict(_without_settings(environ))
+    for name in names:
+        given |= _service(name, address, environ).environ
+    given |= {
+        place: environ[place] for name in together if (place := f"{PREFIX}{name.upper()}_ADDRESS")
+    }
+    return Program(
+        "gateway", (sys.executable, "-m", "cli.embedded.together", *names), given, address
     )
-    for found in vars(module).values():
-        if (
-            isinstance(found, type)
-            and issubclass(found, ServiceSettings)
-            and found is not ServiceSettings
-        ):
-            return found
-    raise PlanProblem(f"{module.__name__} has no settings")
 
 
 def check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
     """Refuses SPENDGATE_* variables that no part of the fleet knows. Raises: PlanProblem."""
     known = set(CLI_VARIABLES) | {LOCAL_MODEL_URL}
     for name in (*SERVICE_PORTS, "gateway"):
-        known |= _settings_class(name).variables().keys()
+        known |= settings_of(name).variables().keys()
     for provider in config.providers.values():
         known |= {provider.api_key_env or "", provider.base_url_env or ""}
     known |= config.alerts.variables()

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.edge import Edge
+from gateway.http.intake import EdgeLimits
 from gateway.openai.errors import plain_error
 
 _log = logging.getLogger("gateway.http")

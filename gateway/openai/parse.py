@@ -12,7 +12,7 @@ import orjson
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
-from gateway.openai.read import Fields, invalid, to_json
+from gateway.openai.read import Fields, NotJson, invalid, to_json
 
 MESSAGES_MAX = 4_096
 PARTS_MAX = 256
@@ -29,10 +29,6 @@ ROLES = {
     "assistant": chat_pb2.ROLE_ASSISTANT,
     "tool": chat_pb2.ROLE_TOOL,
 }
-
-
-class NotJson(Exception):
-    """The body is no JSON, or holds text that is not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)

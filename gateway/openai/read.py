@@ -14,6 +14,10 @@ _INT64_MAX = 2**63 - 1
 REASON = "REQUEST_INVALID"
 
 
+class NotJson(Exception):
+    """A body is no JSON, or holds text that is not UTF-8."""
+
+
 def invalid(path: str, description: str) -> InvalidFields:
     """The error for the field at `path`. `description` must not quote its content."""
     return InvalidFields(REASON, FieldViolation(path, description))

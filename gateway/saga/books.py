@@ -52,7 +52,16 @@ class Outbox(Protocol):
 class Books:
     """Settles, releases and records; work of its own goes on when a caller goes away."""
 
-    def __init__(self, services: Services, outbox: Outbox, *, settle_seconds_max: float) -> None:
+    def __init__(
+        self,
+        services: Services,
+        outbox: Outbox,
+        *,
+        settle_seconds_max: float,
+        answer_first: bool = False,
+    ) -> None:
+        """`answer_first`: nobody waits for the ledger; a charge is on disk all the same."""
+        self._answer_first = answer_first
         self._services = services
         self._outbox = outbox
         self._settle_seconds_max = settle_seconds_max
@@ -63,11 +72,17 @@ class Books:
         return self._outbox.has_room(records)
 
     async def settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
-        """Books a charge, on disk first. None: the ledger is away and the outbox carries it.
+        """Books a charge, on disk first. None: the ledger is away and the outbox carries it, or
+        books it after the answer.
 
         Goes on to its end when the caller is cancelled.
         """
-        return await asyncio.shield(self.spawn(self._settle(item)))
+        if not self._answer_first:
+            return await asyncio.shield(self.spawn(self._settle(item)))
+        on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.spawn(self._settle(item, on_disk))
+        await on_disk
+        return None
 
     async def record(self, item: ledger_pb.RecordItem) -> entry_pb2.Entry | None:
         """Books a row that charges nothing. None: the ledger is away and the outbox carries it.
@@ -75,7 +90,8 @@ class Books:
         It goes to disk only when the ledger fails: what a lost row would take with it is a
         statistic, not money.
         """
-        return await asyncio.shield(self.spawn(self._record(item)))
+        work = self.spawn(self._record(item))
+        return None if self._answer_first else await asyncio.shield(work)
 
     def release_soon(self, item: ledger_pb.ReleaseItem) -> None:
         """Gives a hold back without waiting. If even that fails the hold lapses by itself."""
@@ -118,8 +134,12 @@ class Books:
                 raise Refused(error.reason) from None
             raise
 
-    async def _settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
+    async def _settle(
+        self, item: ledger_pb.SettleItem, on_disk: "asyncio.Future[None] | None" = None
+    ) -> ledger_pb.Settlement | None:
         position = await self._put(item)
+        if on_disk is not None and not on_disk.done():
+            on_disk.set_result(None)
         try:
             settlement = await self._services.settle(item, Deadline.after(self._settle_seconds_max))
         except Exception as error:

@@ -5,7 +5,6 @@ under a request of its own.
 """
 
 import dataclasses
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -14,6 +13,7 @@ from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
+from catalog.agreement import agree, comparable
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
@@ -29,7 +29,6 @@ REPORT_SECONDS_MAX = 5.0
 # Comparisons under way at once: they must not grow beside the requests they follow.
 UNDER_WAY_MAX = 4
 PERCENT = 100
-SHORT_WORDS_MAX = 12
 SHADOW_TAG = "spendgate-shadow"
 TAGS_MAX = 16
 
@@ -124,25 +123,8 @@ def text_of(choices: Iterable[chat_pb2.Choice]) -> str:
 
 
 def say_the_same(one: str, other: str) -> bool | None:
-    """Equal JSON or equal short answers say the same, different ones do not. Of longer prose it
-    cannot be told: other words are no disproof."""
-    left, right = _json(one), _json(other)
-    if left is not None and right is not None:
-        return left == right
-    a, b = _words(one), _words(other)
-    if a == b:
+    """Whether two answers agree in what can be compared of them: JSON, a final number or choice, a
+    short text. Of longer prose it cannot be told: other words are no disproof."""
+    if one.strip() == other.strip() != "":
         return True
-    short = max(len(a), len(b)) <= SHORT_WORDS_MAX
-    return False if short and bool(a) and bool(b) else None
-
-
-def _json(text: str) -> object | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict | list) else None
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip(".,!?;:\"'").casefold() for word in text.split()]
+    return agree(one, other) if comparable(one) and comparable(other) else None

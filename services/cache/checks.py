@@ -7,6 +7,7 @@ from google.protobuf import timestamp_pb2
 from spendgate.cache.v1 import cache_service_pb2 as pb
 from spendgate.chat.v1 import chat_pb2
 
+from chassis.batch import ITEMS_MAX
 from chassis.errors import FieldViolation, InvalidFields
 from services.cache.fingerprint import FINGERPRINT_CHARS
 from services.cache.leases import LEASE_MS_MAX
@@ -116,6 +117,18 @@ def check_invalidate(request: pb.InvalidateRequest) -> None:
         raise InvalidFields("FILTER_INVALID", *found)
     for key in request.keys:
         check_key("keys", key)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raises InvalidFields (ITEMS_INVALID, PROMPT_INVALID)."""
+    if not 1 <= len(texts) <= ITEMS_MAX:
+        wanted = f"takes 1 to {ITEMS_MAX} texts, got {len(texts)}"
+        raise InvalidFields("ITEMS_INVALID", FieldViolation("texts", wanted))
+    found: Violations = []
+    for place, text in enumerate(texts):
+        found += _name(f"texts[{place}]", text, SEMANTIC_TEXT_BYTES_MAX, required=True)
+    if found:
+        raise InvalidFields("PROMPT_INVALID", *found)
 
 
 def check_stats(request: pb.StatsRequest) -> None:

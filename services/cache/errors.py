@@ -42,6 +42,10 @@ class QuotaExceeded(Exception):
         self.entry_count_max = entry_count_max
 
 
+class ModelsUnavailable(Exception):
+    """The semantic half is off, not installed, or still loading."""
+
+
 def _answer_unfinished(error: AnswerUnfinished) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -84,6 +88,14 @@ def _store_unavailable(_: StoreUnavailable) -> ErrorStatus:
     )
 
 
+def _models_unavailable(_: ModelsUnavailable) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE,
+        "MODELS_UNAVAILABLE",
+        "the models that read texts are not loaded",
+    )
+
+
 TABLE = ErrorTable(
     DOMAIN,
     {
@@ -92,5 +104,6 @@ TABLE = ErrorTable(
         TtlInvalid: _ttl_invalid,
         QuotaExceeded: _quota_exceeded,
         StoreUnavailable: _store_unavailable,
+        ModelsUnavailable: _models_unavailable,
     },
 )

@@ -13,6 +13,7 @@ from chassis.batch import Live, answer_batch
 from chassis.calls import current_call
 from chassis.errors import FieldViolation, InvalidFields
 from services.cache import checks
+from services.cache.embed import Embed
 from services.cache.errors import TABLE
 from services.cache.invalidate import Invalidate, tag_of
 from services.cache.keep import Keep, Kept
@@ -51,6 +52,7 @@ class Verbs:
     stats: Stats
     report: Report
     allow: Allow
+    embed: Embed
 
 
 class CacheServicer(rpc.CacheServiceServicer):
@@ -145,6 +147,11 @@ class CacheServicer(rpc.CacheServiceServicer):
         for key in request.keys:
             checks.check_key("keys", key)
         return pb.AllowEntriesResponse(allowed_count=await self._verbs.allow.run(request))
+
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
+        """Texts as vectors."""
+        checks.check_texts(request.texts)
+        return await self._verbs.embed.run(request.texts, current_call().deadline)
 
     async def _find(self, lives: list[Live[pb.LookupItem]]) -> list[pb.Finding | Exception]:
         findings = await self._verbs.lookup.find(

@@ -14,6 +14,7 @@ from chassis.health import Part
 from chassis.server import Outfit, Room
 from services.cache.breaker import Breaker
 from services.cache.catalogue import Catalogue
+from services.cache.embed import Embed
 from services.cache.errors import TABLE
 from services.cache.guard import GuardedLink
 from services.cache.guard import Report as Tell
@@ -159,6 +160,7 @@ def _verbs(
         stats=Stats(patient, catalogue, now_ms),
         report=Report(patient, reader, invalidate, recorder, wrong_hit_ppm_max=ppm, now_ms=now_ms),
         allow=Allow(store, reader, codec, now_ms),
+        embed=Embed(),
     )
 
 

@@ -89,6 +89,7 @@ async def open_semantic(loading: Loading, part: Part) -> None:
         return
     part.degraded("Redis has not answered yet; only the very same prompt is served")
     embedder = loading.embedder = Embedder(loaded.judge, threads=loading.settings.semantic_threads)
+    loading.verbs.embed.embedder = embedder
     reader = loading.verbs.lookup.reader
     index = await _index(loading, embedder, reader)
     search = loading.search = Search(index, embedder, reader)

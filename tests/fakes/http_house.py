@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 
 from gateway.errors import ERRORS
-from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.intake import EdgeLimits
+from gateway.http.parts import make_edge
 from gateway.http.server import HttpServer
 from tests.fakes.http_door import KEY, FakeDoor
 
@@ -62,7 +63,7 @@ class House:
 async def house_of(limits: EdgeLimits, **door: Any) -> AsyncIterator[House]:
     behind = FakeDoor(**door)
     house = House(behind, None)  # type: ignore[arg-type]  # set below
-    edge = Edge(
+    edge = make_edge(
         behind,
         ERRORS,
         limits,

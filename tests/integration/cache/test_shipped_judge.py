@@ -1,7 +1,7 @@
 """The article's own example with the shipped models, over a real socket and a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from spendgate.cache.v1 import cache_service_pb2 as pb
@@ -69,3 +69,21 @@ async def test_a_wrong_hit_teaches_its_feature(cache: Cache) -> None:
     again = await cache.find(near(REWORDED[1], feature="faq"))
     assert again.explanation.stricter == told.stricter
     assert again.outcome == pb.OUTCOME_MISS
+
+
+async def test_texts_as_vectors(cache: Cache) -> None:
+    """What means the same is closer than what does not; each vector has length one."""
+    texts = [*CLOSE, "Our office opens at nine."]
+    told = await cache.stub.Embed(pb.EmbedRequest(texts=texts), timeout=30)
+    one, other, far = (vector.values for vector in told.vectors)
+    assert sum(value * value for value in one) == pytest.approx(1, abs=1e-3)
+    assert _dot(one, other) > 0.7
+    assert _dot(one, far) < 0.4
+    assert told.model
+
+
+CLOSE = ("The refund is on its way to your card.", "We have sent the money back to your card.")
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))

@@ -291,3 +291,17 @@ async def test_a_right_hit_stays(cache: Cache) -> None:
     request = pb.ReportWrongHitRequest(scope=ACME, entry_key=key, verdict=pb.HIT_VERDICT_RIGHT)
     assert not (await cache.stub.ReportWrongHit(request, timeout=30)).removed
     assert (await cache.find(item)).outcome == pb.OUTCOME_EXACT
+
+
+async def test_texts_that_cannot_be_embedded_are_refused(cache: Cache) -> None:
+    """Too many, empty or overlong; and any, while no models are loaded."""
+    for texts, reason in (
+        ([], "ITEMS_INVALID"),
+        (["x"] * 257, "ITEMS_INVALID"),
+        (["x", ""], "PROMPT_INVALID"),
+        (["x" * 8_193], "PROMPT_INVALID"),
+    ):
+        call = cache.stub.Embed(pb.EmbedRequest(texts=texts), timeout=30)
+        assert await reason_of(call) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    call = cache.stub.Embed(pb.EmbedRequest(texts=["x"]), timeout=30)
+    assert await reason_of(call) == (grpc.StatusCode.UNAVAILABLE, "MODELS_UNAVAILABLE")

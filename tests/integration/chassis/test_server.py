@@ -11,10 +11,12 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2_grpc as pb_grpc
 
 from chassis.batch import answer_batch
+from chassis.calls import Call, calling, current_call
 from chassis.channel import Link
-from chassis.deadline import Deadline
+from chassis.deadline import Deadline, DeadlinePassed
 from chassis.errors import ErrorTable, RemoteError
 from chassis.hop import BatchHop
+from chassis.local import LOCAL
 from chassis.server import Room, UnsafeListen, running
 from chassis.settings import ServiceSettings
 
@@ -79,31 +81,82 @@ async def link(room):
     await line.close()
 
 
+@pytest.fixture(params=["wire", "same process"])
+async def either(room, request):
+    """A link over the wire, and one to a neighbour: their callers must not tell them apart."""
+    line = Link(room[0].address if request.param == "wire" else LOCAL, NAME, TOKEN)
+    yield line
+    await line.close()
+
+
 async def count(link, *texts, seconds=5.0):
     stub = link.stub(pb_grpc.TokenizerServiceStub)
     request = pb.CountRequest(items=[pb.CountItem(text=text) for text in texts])
     return await link.call(stub.Count, request, Deadline.after(seconds))
 
 
-async def test_one_bad_item_fails_alone_and_shows_nothing(link):
+async def test_one_bad_item_fails_alone_and_shows_nothing(either):
     """Neighbours get their results; the bad one a fixed text, never the exception's."""
-    response = await count(link, "ab", "boom", "abc")
+    response = await count(either, "ab", "boom", "abc")
     kinds = [result.WhichOneof("outcome") for result in response.results]
     assert kinds == ["count", "error", "count"]
     assert response.results[1].error.code == grpc.StatusCode.INTERNAL.value[0]
     assert "a prompt" not in str(response)
 
 
-async def test_no_items_and_too_many_are_refused(link):
+async def test_no_items_and_too_many_are_refused(either):
     """A batch has 1 to 256 items."""
     for texts in ([], ["a"] * 257):
         with pytest.raises(RemoteError) as caught:
-            await count(link, *texts)
+            await count(either, *texts)
         assert (caught.value.code, caught.value.reason) == (
             grpc.StatusCode.INVALID_ARGUMENT,
             "ITEMS_INVALID",
         )
         assert caught.value.metadata == {"itemCount": str(len(texts)), "itemCountMax": "256"}
+
+
+async def test_a_call_ends_at_its_deadline(room, either):
+    """The caller is told, and the work does not go on."""
+    with pytest.raises(RemoteError) as caught:
+        await count(either, "slow", seconds=0.05)
+    assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    async with asyncio.timeout(5):
+        while not room[1].cancelled:
+            await asyncio.sleep(0.01)
+
+
+async def test_hops_give_the_same_outcomes(either):
+    """Alone or gathered: a result, or the item's own error."""
+    stub = either.stub(pb_grpc.TokenizerServiceStub)
+    hop = BatchHop(either, stub.Count, pb.CountRequest)
+    counts = await asyncio.gather(
+        *(hop.call(pb.CountItem(text="x" * n), Deadline.after(5)) for n in range(20))
+    )
+    assert [each.tokens for each in counts] == list(range(20))
+    with pytest.raises(RemoteError) as caught:
+        await hop.call(pb.CountItem(text="boom"), Deadline.after(5))
+    assert caught.value.code == grpc.StatusCode.INTERNAL
+    with pytest.raises(DeadlinePassed):
+        await hop.call(pb.CountItem(text="a"), Deadline.after(-1))
+    await hop.close()
+
+
+async def test_a_neighbour_that_is_not_there_is_unavailable():
+    """A service of another process, or one that has ended."""
+    line = Link(LOCAL, NAME, TOKEN)
+    with pytest.raises(RemoteError) as caught:
+        await count(line, "a")
+    assert caught.value.code == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_neighbours_call_is_not_taken_for_the_callers_own(room):
+    """What a service finds out about the call under way is about its own; ours is ours again."""
+    line, mine = Link(LOCAL, NAME, None), object()
+    call = Call("/mine", None, {}, None, Deadline.after(5), caller=mine)
+    with calling(call):
+        await count(line, "a")
+        assert current_call() is call
 
 
 @pytest.mark.parametrize("token", [None, "another-token", TOKEN + "x", TOKEN[:-1]])

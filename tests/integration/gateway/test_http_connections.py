@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.http.edge import EdgeLimits
+from gateway.http.intake import EdgeLimits
 from tests.fakes.http_house import (
     AUTH,
     AUTH_LINE,

@@ -14,7 +14,8 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.errors import ErrorStatus, FieldViolation, InvalidFields, StatusError
 from gateway.errors import ERRORS, Overloaded, ProviderFailed, ServiceUnavailable
-from gateway.http.edge import Edge, EdgeLimits
+from gateway.http.intake import EdgeLimits
+from gateway.http.parts import make_edge
 from gateway.http.server import HttpServer
 from gateway.openai.render import render_prompt
 from gateway.providers.port import ProviderRefused, Refusal
@@ -31,7 +32,9 @@ def door() -> FakeDoor:
 @pytest.fixture
 async def base_url(door: FakeDoor) -> AsyncIterator[str]:
     limits = EdgeLimits()
-    edge = Edge(door, ERRORS, limits, ready=lambda: True, new_id=lambda: "stream-1", now=time.time)
+    edge = make_edge(
+        door, ERRORS, limits, ready=lambda: True, new_id=lambda: "stream-1", now=time.time
+    )
     server = HttpServer(edge, limits)
     await server.start("127.0.0.1:0")
     yield f"http://{server.address}/v1"

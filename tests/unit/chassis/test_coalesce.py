@@ -346,3 +346,24 @@ async def test_an_error_that_cannot_be_copied_reaches_every_caller():
     waiting = [asyncio.create_task(coalescer.call(n, Deadline.after(5))) for n in range(3)]
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [Uncopyable] * 3
+
+
+async def test_who_lingers_waits_for_more() -> None:
+    """What nobody waits for gathers for a while; a full batch leaves at once."""
+    sends = Sends()
+    made: Coalescer[int, int] = Coalescer(sends, items_max=4, linger_seconds=30)
+    calls = [asyncio.create_task(made.call(n, Deadline.after(60))) for n in range(3)]
+    await asyncio.sleep(0.05)
+    assert sends.batches == []
+    calls.append(asyncio.create_task(made.call(3, Deadline.after(60))))
+    assert await asyncio.gather(*calls) == [0, 2, 4, 6]
+    assert sends.batches == [[0, 1, 2, 3]]
+
+
+async def test_lingering_ends() -> None:
+    """A batch that does not fill up leaves all the same."""
+    sends = Sends()
+    made: Coalescer[int, int] = Coalescer(sends, items_max=4, linger_seconds=0.02)
+    assert await made.call(1, Deadline.after(60)) == 2
+    assert await made.call(2, Deadline.after(60)) == 4
+    assert sends.batches == [[1], [2]]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalog.config import embedded_config
+from chassis.local import LOCAL
 from cli.embedded.folder import Folder, Secrets
 from cli.embedded.plan import (
     LOCAL_MODEL_URL,
@@ -19,6 +20,8 @@ from cli.embedded.plan import (
     read_config,
 )
 from cli.embedded.ports import NoPort, Ports
+from cli.embedded.rooms import settings_of
+from cli.embedded.together import its_own
 
 SECRETS = Secrets("token-" + "t" * 32, "pepper-" + "p" * 32)
 PAID = """
@@ -35,8 +38,15 @@ def ports(tmp_path: Path) -> Iterator[Ports]:
         yield claimed
 
 
-def plan(tmp_path: Path, ports: Ports, config: Path | None = None, **environ: str) -> Plan:
-    options = Options(tmp_path, config, {"PATH": "/bin", **environ}, 17070, 17080)
+def plan(
+    tmp_path: Path,
+    ports: Ports,
+    config: Path | None = None,
+    *,
+    apart: bool = True,
+    **environ: str,
+) -> Plan:
+    options = Options(tmp_path, config, {"PATH": "/bin", **environ}, 17070, 17080, apart)
     return make_plan(
         options,
         config,
@@ -67,6 +77,25 @@ def test_the_gateway_comes_last_and_knows_the_others(tmp_path: Path, ports: Port
         assert gateway[f"SPENDGATE_{program.name.upper()}_ADDRESS"] == program.address
     assert len({program.address for program in made.programs}) == 6
     assert gateway[LOCAL_MODEL_URL] == f"http://{made.programs[0].address}/v1"
+
+
+def test_what_holds_no_money_lives_with_the_gateway(tmp_path: Path, ports: Ports) -> None:
+    """Unless told otherwise: one process, a port for each, and each of them told only its own."""
+    made = plan(tmp_path, ports, apart=False, SPENDGATE_TEMPERATURE_MAX="0.2")
+    assert [program.name for program in made.programs] == ["local-model", "ledger", "gateway"]
+    environ = made.programs[-1].environ
+    names = ("tokenizer", "cache", "router", "gateway")
+    assert made.programs[-1].command[-4:] == names
+    assert "SPENDGATE_KEY_PEPPER" not in environ
+    told = {name: its_own(name, names, environ, settings_of(name)) for name in names}
+    listens = {name: each["SPENDGATE_LISTEN"] for name, each in told.items()}
+    assert len(set(listens.values())) == 4
+    assert listens["gateway"] == made.gateway
+    assert [name for name in names if "SPENDGATE_TEMPERATURE_MAX" in told[name]] == ["cache"]
+    assert [name for name in names if "SPENDGATE_REDIS_URL" in told[name]] == ["cache"]
+    gateway = told["gateway"]
+    assert gateway["SPENDGATE_CACHE_ADDRESS"] == gateway["SPENDGATE_ROUTER_ADDRESS"] == LOCAL
+    assert gateway["SPENDGATE_LEDGER_ADDRESS"] == made.ledger
 
 
 def test_nobody_gets_settings_that_are_not_theirs(tmp_path: Path, ports: Ports) -> None:

@@ -85,8 +85,14 @@ async def test_a_refused_comparison_is_nobodys_failure():
         ("word " * 20, "other " * 20, None),
         ("word " * 20, "word " * 20, True),
         ("", "Paris", None),
+        (
+            "It is due on the 4th. " * 5 + "The answer is 1,200.",
+            "First. " * 20 + "Answer: 1200",
+            True,
+        ),
+        ("Long. " * 20 + "The answer is 12.", "Other. " * 20 + "The answer is 13.", False),
     ],
 )
 def test_what_can_be_told_from_texts(one, other, same):
-    """Short answers and JSON can be compared; prose that differs proves nothing."""
+    """Short answers, JSON and final results can be compared; prose that differs proves nothing."""
     assert say_the_same(one, other) is same

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from spendgate.chat.v1 import chat_pb2
 
 from chassis.errors import InvalidFields
-from gateway.openai.parse import NotJson, parse_chat
+from gateway.openai.parse import parse_chat
+from gateway.openai.read import NotJson
 from gateway.openai.render import render_prompt
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

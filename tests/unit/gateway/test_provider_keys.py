@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from catalog.fleet import load_fleet
-from gateway.wiring import SetupProblem, make_providers
+from gateway.providers.making import SetupProblem, make_providers
 
 FLEET = """
 providers:

@@ -1,22 +1,27 @@
 """How answers are compared, and when a compression passes."""
 
+import math
+
 import pytest
+from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
 from chassis.deadline import Deadline
-from chassis.errors import InvalidFields
+from chassis.errors import InvalidFields, RemoteError
 from gateway.compression_trials import Caller, CompressionTest
 from gateway.similarity import LexicalSimilarity, compare
+from gateway.similarity_meaning import EmbeddingSimilarity
 from tests.fakes.saga_house import IDENTITY
 
 
 @given(st.text(), st.text())
 async def test_likeness_is_symmetric_and_full_with_oneself(one, other):
     """0 to 1000, the same both ways."""
-    there, back, same = await LexicalSimilarity().of([(one, other), (other, one), (one, one)])
+    found, _ = await LexicalSimilarity().of([(one, other), (other, one), (one, one)])
+    there, back, same = found
     assert there == back
     assert 0 <= there <= 1000
     assert same == 1000
@@ -44,6 +49,42 @@ async def test_close_texts_are_closer_than_distant_ones():
     near, distant = (await compare([(text, close), (text, far)], LexicalSimilarity()))[0]
     assert near > 700
     assert distant < 300
+
+
+class Embeds:
+    """The one service that is asked: texts by how many of two words they have."""
+
+    def __init__(self, *, away=False):
+        self.away = away
+        self.asked = []
+
+    async def embed_texts(self, texts, deadline):
+        if self.away:
+            raise RemoteError(status_pb2.Status(code=14))
+        self.asked.append(list(texts))
+        vectors = [[text.count("cat"), text.count("dog")] for text in texts]
+        return [[value / math.hypot(*vector) for value in vector] for vector in vectors]
+
+
+async def test_texts_are_compared_by_their_embeddings():
+    """Long ones by all of their pieces; a text that says nothing is like no other."""
+    embeds = Embeds()
+    long = "A cat is here. " * 200 + "\n\n" + "A dog is there. " * 200
+    pairs = [("cat", "cat cat"), ("cat", "dog"), (long, "cat dog"), ("", "cat"), ("", " ")]
+    found, how = await EmbeddingSimilarity(embeds, LexicalSimilarity()).of(pairs)
+    assert how == "embedding"
+    assert found[:2] == [1000, 0]
+    assert found[2] > 990
+    assert found[3:] == [0, 1000]
+    assert max(len(piece) for texts in embeds.asked for piece in texts) <= 800
+    joined = " ".join(" ".join(texts) for texts in embeds.asked)
+    assert joined.count("A dog is there.") == 200
+
+
+async def test_without_embeddings_words_are_compared():
+    """And the answer says so."""
+    similarity = EmbeddingSimilarity(Embeds(away=True), LexicalSimilarity())
+    assert await similarity.of([("one cat", "one cat")]) == ([1000], "lexical")
 
 
 class Scripted:

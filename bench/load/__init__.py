@@ -1,0 +1,1 @@
+"""Load on the whole fleet, and on its peers, in one run."""
