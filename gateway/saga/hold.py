@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from opentelemetry import metrics
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
@@ -21,6 +22,15 @@ from gateway.saga.summary import Cost, input_tokens, note_money, settled
 
 # Counts what a call under way has used so far; None when it brought nothing.
 Unfinished = Callable[[], Awaitable[entry_pb2.Attempt | None]]
+
+
+_meter = metrics.get_meter("spendgate")
+_open = _meter.create_up_down_counter(
+    names.METRIC_HOLDS, unit="{hold}", description="Holds of requests under way."
+)
+_held_nanos = _meter.create_up_down_counter(
+    names.METRIC_HELD, unit="{nano_usd}", description="Set aside for requests under way."
+)
 
 
 class DowngradeWanted(Exception):
@@ -157,9 +167,13 @@ async def held(
             raise DowngradeWanted from None
         raise from_service("ledger", error) from None
     owned = OwnedHold(hold, books, ask)
+    _open.add(1)
+    _held_nanos.add(hold.held_nanos)
     try:
         yield owned
     finally:
+        _open.add(-1)
+        _held_nanos.add(-hold.held_nanos)
         owned.leave()
 
 
