@@ -37,14 +37,14 @@ def given() -> Addresses | None:
 
 
 @asynccontextmanager
-async def built(folder: Path) -> AsyncIterator[Addresses]:
-    """The one that was built, with the configuration that is deployed."""
+async def built(folder: Path, config: Path = COMPONENT / "config.yaml") -> AsyncIterator[Addresses]:
+    """The one that was built, by default with the configuration that is deployed."""
     ports = {name: _free_port() for name in ("OTLP", "HTTP", "GRPC", "HEALTH")}
     told = {f"JAEGER_{name}_PORT": str(port) for name, port in ports.items()}
     ui = {"JAEGER_UI_FILE": str(COMPONENT / "ui.json"), "JAEGER_LISTEN_HOST": "127.0.0.1"}
     with (folder / "jaeger.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(BUILT, f"--config={COMPONENT / 'config.yaml'}"),
+            *(BUILT, f"--config={config}"),
             env={**os.environ, **told, **ui},
             stdout=log,
             stderr=log,
