@@ -30,6 +30,7 @@ class Traced:
         self._stub = stub
         self._metrics = metrics
         self._items = 0
+        self.lines = []
 
     async def work(self, calls):
         """`calls` times ITEMS traced items; every one is answered."""
@@ -73,17 +74,18 @@ async def traced_tokenizer(sink):
             for message in ("serving", "metrics"):
                 if f'"message": "{message}"' in line:
                     found[message] = re.search(r'"address": "([^"]+)"', line)[1]
-        reader = asyncio.create_task(_drain(process))
-        stack.callback(reader.cancel)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(found["serving"]))
         stub = pb_grpc.TokenizerServiceStub(channel)
-        yield Traced(process, stub, f"http://{found['metrics']}/metrics")
+        traced = Traced(process, stub, f"http://{found['metrics']}/metrics")
+        reader = asyncio.create_task(_read(process, traced.lines))
+        stack.callback(reader.cancel)
+        yield traced
 
 
-async def _drain(process):
-    """Lines must not fill the pipe; a flood of them is another test's."""
-    while await process.stdout.readline():
-        pass
+async def _read(process, lines):
+    """Or the pipe would fill."""
+    while line := await process.stdout.readline():
+        lines.append(line.decode())
 
 
 async def ask_until(true):
@@ -123,10 +125,11 @@ async def test_spans_are_dropped_and_counted_and_flow_again_and_hold_up_no_shutd
             await traced.work(1)
             await asyncio.sleep(0.05)
         await broken(sink, how)
-        await traced.work(1)
+        # More than one export can take: who waits for all of them waits for long.
+        await traced.work(16)
         traced.process.terminate()
-        # The collector is stuck for as long as this takes: whoever waits for it never ends.
         assert await traced.process.wait() == 0
+        await ask_until(lambda: any("still waiting" in line for line in traced.lines))
         sink.answers.set()
 
 
