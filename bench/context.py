@@ -26,8 +26,6 @@ from services.tokenizer.meter import Meter, Tally
 from services.tokenizer.models import model_of
 
 TURNS = (0, 60, 200)
-# So many conversations are stretched; all of them would take an hour.
-STRETCHED_MAX = {0: 10**9, 60: 10**9, 200: 40}
 
 
 def main() -> None:
@@ -42,7 +40,6 @@ def main() -> None:
     for turns in map(int, arguments.turns.split(",")):
         budget = next(tokens for least, tokens in BUDGET_TOKENS if turns >= least)
         longer = stretch(talks, turns) if turns else talks
-        longer = longer[:: max(1, len(longer) // STRETCHED_MAX.get(turns, 40))]
         found = run(longer, arguments.models.split(","), budget)
         classes[str(turns or "as recorded")] = {
             "conversations": len(longer),
