@@ -48,15 +48,15 @@ _BUILT_IN: Final[Sequence[tuple[str, str, Callable[[str], bool] | None]]] = (
     ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*", None),
     (
         "key",
-        r"\b(?:sk|pk|rk|sg|ghp|gho|ghs|ghu|github_pat|glpat|hf|xox[abprs]|whsec|key)[-_]"
+        r"\b(?:sk|pk|rk|sg|ghp|gho|ghs|ghu|github_pat|glpat|hf|xox[abprs]|whsec)[-_]"
         r"[A-Za-z0-9_\-]{16,}|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_\-]{35}|\bya29\.[\w\-]{20,}",
         None,
     ),
     ("key", r"(?i)\bbearer\s+[A-Za-z0-9._~+/\-]{8,}=*", None),
     (
         "key",
-        r"(?i)\b(?:password|passwd|pwd|secret|token|api[_\- ]?key|access[_\- ]?key)"
-        r"[\"']?\s*(?:[:=]|\bis\b)\s*[\"']?[^\s\"',;]{6,}",
+        r"(?i)\b(?:(?:password|passwd|pwd|passphrase)[\"']?\s*(?:[:=]|\bis\b)|"
+        r"(?:secret|token|api[_\- ]?key|access[_\- ]?key)[\"']?\s*[:=])\s*[\"']?[^\s\"',;]{6,}",
         None,
     ),
     ("credentials", r"(?i)\b[a-z][a-z0-9+.\-]+://[^\s/:@]+:[^\s/@]+@", None),
