@@ -16,6 +16,7 @@ from catalog.automatic import is_automatic, policy_word
 from catalog.caching import CacheConfig, CacheScope
 from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
+from catalog.privacy import PrivacyConfig, TenantPrivacy
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
 from catalog.resilience import DeploymentConfig, RetryConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
@@ -49,6 +50,7 @@ __all__ = [
     "ModelConfig",
     "PolicyConfig",
     "PriceConfig",
+    "PrivacyConfig",
     "PromptPolicy",
     "PromptsConfig",
     "ProviderConfig",
@@ -56,6 +58,7 @@ __all__ = [
     "RetryConfig",
     "RoutingConfig",
     "RoutingPolicy",
+    "TenantPrivacy",
     "TimeoutsConfig",
     "is_automatic",
     "policy_word",
@@ -368,3 +371,5 @@ class FleetConfig(Section):
     """How gateways work with the ledger."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """Whose prompts and answers may be seen."""

@@ -37,7 +37,7 @@ from gateway.saga.embedding import Embedder, stand_in
 from gateway.saga.hit_shadow import HitShadow
 from gateway.saga.hold import OwnedHold
 from gateway.saga.meter import Meter
-from gateway.saga.plan import Early, Plans
+from gateway.saga.plan import Plans
 from gateway.saga.shadow import Shadows
 from gateway.saga.single_flight import SingleFlight
 from gateway.saga.steps import Steps
@@ -211,7 +211,7 @@ class Completer:
                     taken = early.standby
                 else:
                     taken = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, taken, early.booked)
+            answer = await parts.answers.conclude(ask, hold, taken)
             self._learn(ask, answer)
             return answer
 
@@ -229,19 +229,19 @@ class Completer:
             parts.plans.early(ask, hold) as early,
         ):
             if early.taken is not None:
-                answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
+                answer = await parts.answers.conclude(ask, hold, early.taken)
                 self._learn(ask, answer)
                 _tell(ask, answer.outcome)
                 for delta in answer.deltas():
                     yield pb.StreamCompleteResponse(delta=delta)
                 yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
                 return
-            async with aclosing(self._pieces(ask, hold, early)) as events:
+            async with aclosing(self._pieces(ask, hold)) as events:
                 async for event in events:
                     yield event
 
     async def _pieces(
-        self, ask: Ask, hold: OwnedHold, early: Early
+        self, ask: Ask, hold: OwnedHold
     ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """The answer as it comes, metered: cut when the hold is used up, then booked."""
         parts = self._parts
@@ -268,6 +268,7 @@ class Completer:
                     )
                     so_far.add(last)
                     given = _cut(so_far)
+                    attempt.cut = True
                     break
         if given is None:
             raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
@@ -276,7 +277,7 @@ class Completer:
             ask.span.add_event(names.EVENT_STREAM_CUT)
             yield pb.StreamCompleteResponse(delta=last)
         booked = await parts.answers.book(ask, hold, attempt, given)
-        answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+        answer = await parts.answers.conclude(ask, hold, booked)
         self._learn(ask, answer)
         _tell(ask, answer.outcome)
         yield pb.StreamCompleteResponse(summary=summary_of(ask, answer.outcome))
@@ -341,7 +342,7 @@ class Completer:
         finally:
             self._under_way -= 1
             tally.went_out()
-            ask.span.end()
+            ask.end()
 
 
 def _tell(ask: Ask, outcome: Outcome) -> None:

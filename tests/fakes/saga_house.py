@@ -80,7 +80,13 @@ class House:
     now_us = 0
 
     def __init__(
-        self, routing: str = "", *, retry: str = NO_BREAKER, models: str = MODELS, **settings
+        self,
+        routing: str = "",
+        *,
+        retry: str = NO_BREAKER,
+        models: str = MODELS,
+        telemetry=None,
+        **settings,
     ) -> None:
         """`routing` is added to the fleet file, `retry` to its part about failing providers;
         `models` are those of the file."""
@@ -95,7 +101,7 @@ class House:
         def new_id() -> str:
             return f"id-{next(numbers)}"
 
-        telemetry = Telemetry(NoOpTracer())
+        telemetry = telemetry or Telemetry(NoOpTracer())
         self.books = Books(self.services, self.outbox, settle_seconds_max=2)
 
         def now():
