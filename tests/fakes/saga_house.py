@@ -113,21 +113,7 @@ class House:
         caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.leases = self._leases(fleet, new_id, now)
-        steps = Steps(
-            self.services,
-            self.books,
-            fleet=fleet,
-            settings=settings,
-            cached=cached,
-            outcomes=outcomes,
-            usage_reports=UsageReports(self.services, self.books, fleet),
-            sessions=Sessions(lambda: self.clock),
-            budget_use=BudgetUse(self.services, lambda: self.clock),
-            shaping=Shaping(fleet, lambda: self.day),
-            upstreams=self.upstreams,
-            new_id=new_id,
-            leases=self.leases,
-        )
+        steps = self._steps(fleet, settings, cached, outcomes, new_id)
         purse = Purse(fleet.config.routing.learning.shadow_usd_per_day_max, lambda: self.day)
         kit = {"caller": caller, "answers": answers, "outcomes": outcomes, "purse": purse}
         shadows = Shadows(
@@ -152,6 +138,23 @@ class House:
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _steps(self, fleet, settings, cached, outcomes, new_id):
+        return Steps(
+            self.services,
+            self.books,
+            fleet=fleet,
+            settings=settings,
+            cached=cached,
+            outcomes=outcomes,
+            usage_reports=UsageReports(self.services, self.books, fleet),
+            sessions=Sessions(lambda: self.clock),
+            budget_use=BudgetUse(self.services, lambda: self.clock),
+            shaping=Shaping(fleet, lambda: self.day),
+            upstreams=self.upstreams,
+            new_id=new_id,
+            leases=self.leases,
         )
 
     def _embedding(self, fleet, steps, answers, cached, telemetry, new_id):  # noqa: PLR0917
