@@ -225,3 +225,28 @@ async def test_a_request_cancelled_at_any_await_ends_its_spans(turns, away):
         await asyncio.sleep(0)
         _, attempts = traced.spans()
     assert len(attempts) == len(traced.house.provider.calls)
+
+
+async def test_a_charge_left_behind_that_the_ledger_does_not_take_tells_no_cost():
+    """The caller goes while the ledger is asked, and the ledger is away: spans end, and claim
+    nothing."""
+    traced = Traced()
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def settle(item, deadline):
+        asked.set()
+        await gone.wait()
+        raise refusal(grpc.StatusCode.UNAVAILABLE, "")
+
+    traced.house.services.settle = settle
+    task = asyncio.create_task(ask(traced.house, False))
+    await asked.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not traced.exporter.get_finished_spans()
+    gone.set()
+    await traced.house.books.drain()
+    await asyncio.sleep(0)
+    root, attempts = traced.spans()
+    assert len(attempts) == 1
+    assert all(names.COST_NANO_USD not in span.attributes for span in (root, *attempts))
