@@ -15,7 +15,7 @@ SEEDS ?= 10000
 RELEASED := protos/released.binpb
 PEERS ?=
 
-.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults jaeger-check api-docs release-contracts sbom k8s k8s-lint image clean
+.PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults console jaeger-check api-docs release-contracts sbom k8s k8s-lint image clean
 
 help: ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ jaeger-check: setup ## push a demo run to a real Jaeger and ask it for traces, t
 
 tests/jaeger/.build/jaeger: tests/jaeger/go.mod tests/jaeger/go.sum
 	cd tests/jaeger && CGO_ENABLED=0 go build -p 2 -trimpath -ldflags '-s -w' -o .build/jaeger github.com/jaegertracing/jaeger/cmd/jaeger
+
+console: ## build the web console from console/ into gateway/console/static (node 20, npm)
+	cd console && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 k8s: setup ## render the overlays and hold them against the code
 	$(BIN)/python -m pytest tests/k8s

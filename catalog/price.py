@@ -77,13 +77,16 @@ class ModelPrice:
     """The price of a model from `start` on (UTC; None: not told).
 
     `tiers` are in ascending order. `version` names the list, so that a booked row can be traced
-    to the numbers it was priced with.
+    to the numbers it was priced with. `numerator` / `denominator` is what a service tier makes of
+    the whole, where it has no rates of its own.
     """
 
     rates: Rates
     version: str
     tiers: tuple[Tier, ...] = ()
     start: datetime | None = None
+    numerator: int = 1
+    denominator: int = 1
 
     def rates_at(self, read_tokens: int) -> Rates:
         """The rates of a request that reads so many tokens: all of them pay the same."""
@@ -113,9 +116,9 @@ def cost_nanos(price: ModelPrice, usage: Usage) -> int:
         + usage.image_input_tokens * rates.image_input_picos
         + usage.image_output_tokens * rates.image_output_picos
     )
-    nanos, rest = divmod(picos, PICOS_PER_NANO)
-    half = PICOS_PER_NANO // 2
-    if rest > half or (rest == half and nanos % 2 == 1):
+    whole = PICOS_PER_NANO * price.denominator
+    nanos, rest = divmod(picos * price.numerator, whole)
+    if 2 * rest > whole or (2 * rest == whole and nanos % 2 == 1):
         nanos += 1
     return nanos
 
@@ -146,7 +149,7 @@ def hold_nanos(price: ModelPrice, usage: Usage) -> int:
         + usage.audio_input_tokens * rates.audio_input_picos
         + usage.audio_output_tokens * rates.audio_output_picos
     )
-    return -(-picos // PICOS_PER_NANO)
+    return -(-picos * price.numerator // (PICOS_PER_NANO * price.denominator))
 
 
 def worst_usage(

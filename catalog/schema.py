@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from catalog.alerts import AlertsConfig
 from catalog.automatic import is_automatic, policy_word
+from catalog.batching import BatchConfig
 from catalog.caching import CacheConfig, CacheScope
 from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
@@ -369,6 +370,8 @@ class FleetConfig(Section):
     """How fast callers may call."""
     ledger: LedgerConfig = LedgerConfig()
     """How gateways work with the ledger."""
+    batch: BatchConfig = BatchConfig()
+    """Work that may wait."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
     privacy: PrivacyConfig = PrivacyConfig()

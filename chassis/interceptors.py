@@ -215,7 +215,11 @@ class _LayeredHandler(grpc.ServiceRpcHandler):
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler.unary_stream), decode, handler.response_serializer
             )
-        raise NotImplementedError(f"{method}: callers' streams have no layers")
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                self._collecting(method, handler.stream_unary), decode, handler.response_serializer
+            )
+        raise NotImplementedError(f"{method}: streams both ways have no layers")
 
     def _call(self, method: str, context: Any) -> Call:
         metadata = {
@@ -234,6 +238,16 @@ class _LayeredHandler(grpc.ServiceRpcHandler):
                 for layer in LAYERS:
                     await stack.enter_async_context(layer(call, self._room))
                 return await behaviour(_checked(request), context)
+
+        return handle
+
+    def _collecting(self, method: str, behaviour: Any) -> Any:
+        async def handle(requests: AsyncIterator[Any], context: Any) -> Any:
+            call = self._call(method, context)
+            async with AsyncExitStack() as stack:
+                for layer in LAYERS:
+                    await stack.enter_async_context(layer(call, self._room))
+                return await behaviour(_all_checked(requests), context)
 
         return handle
 
@@ -265,3 +279,8 @@ def _checked(request: Any) -> Any:
     if isinstance(request, _BadWire):
         raise message_invalid()
     return request
+
+
+async def _all_checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _checked(request)

@@ -18,6 +18,7 @@ LAZY = {
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
     "cache": ("cli.cache", "See what the cache saved and why; take answers out of it."),
     "export": ("cli.export", "Write booked rows to a file: CSV, JSON Lines, Parquet or FOCUS."),
+    "batch": ("cli.batch", "Answer a file of requests that may wait, for less."),
     "alerts": ("cli.alerts", "List alerts, or watch them come."),
     "opportunities": ("cli.opportunities", "What could be saved, with evidence."),
     "anatomy": ("cli.anatomy", "Where the money went, from a naive estimate on."),

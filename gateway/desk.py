@@ -1,7 +1,8 @@
 """Budgets, keys and books at the gateway's door: an admin's calls, handed on to the ledger.
 
-The gateway answers these methods of LedgerService itself, for keys with the admin role and for
-their own tenant only. What moves money or looks at all tenants is not among them.
+The gateway answers these methods of LedgerService itself, for keys with the admin role (those that
+only read: with the viewer role too) and for their own tenant only. What moves money or looks at all
+tenants is not among them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,8 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "Report": ("tenant",),
     "ListEntries": ("tenant",),
 }
+# What a key with the viewer role may ask too.
+READS = frozenset({"GetBudget", "ListBudgets", "ListKeys", "Report", "ListEntries"})
 
 
 class Ledger(Protocol):
@@ -57,23 +60,27 @@ class Desk:
         """
         if not isinstance(caller, Identity):
             raise KeyInvalid
-        if not caller.admin:
+        if not (caller.admin or (caller.viewer and method in READS)):
             raise AdminRequired
-        *path, field = FORWARDED[method]
-        place = request
-        for name in path:
-            place = getattr(place, name)
-        if getattr(place, field) not in ("", caller.tenant):
-            where = ".".join((*path, field))
-            violation = FieldViolation(where, "is not the tenant of this key")
-            raise InvalidFields("REQUEST_INVALID", violation)
-        setattr(place, field, caller.tenant)
+        own_tenant(request, FORWARDED[method], caller)
         try:
             return await self._ledger.ask_ledger(method, request, deadline)
         except RemoteError as error:
             if error.reason:
                 raise
             raise from_service("ledger", error) from None
+
+
+def own_tenant(request: Any, path: tuple[str, ...], caller: Identity) -> None:
+    """Puts the caller's tenant where `path` says. Raises: InvalidFields for another one."""
+    *parents, field = path
+    place = request
+    for name in parents:
+        place = getattr(place, name)
+    if getattr(place, field) not in ("", caller.tenant):
+        violation = FieldViolation(".".join(path), "is not the tenant of this key")
+        raise InvalidFields("REQUEST_INVALID", violation)
+    setattr(place, field, caller.tenant)
 
 
 def add_to_server(desk: Desk, server: Any) -> None:

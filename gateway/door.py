@@ -21,6 +21,8 @@ class Identity:
     user: str = ""
     feature: str = ""
     admin: bool = False
+    # Reads the tenant's books and settings, calls no model.
+    viewer: bool = False
     # What the key may call ("*" at an end: any ending), how fast, and what is pinned to its calls.
     allowed_models: tuple[str, ...] = ()
     limits: Rates = NO_RATES

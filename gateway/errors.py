@@ -5,6 +5,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from chassis.coalesce import CoalescerClosed, QueueFull
 from chassis.errors import ErrorStatus, ErrorTable, RemoteError, StatusError
+from gateway.batches.words import LimitReached, NotFound
 from gateway.limits.rules import RateLimited
 from gateway.providers.port import ProviderRefused
 
@@ -52,7 +53,7 @@ class ModelUnpriced(Exception):
 
 
 class AdminRequired(Exception):
-    """The key may call models, and nothing else."""
+    """The key has not the role for this: it calls models, or reads, and nothing else."""
 
 
 class ModelNotAllowed(Exception):
@@ -155,7 +156,8 @@ def _admin_required(_: AdminRequired) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.PERMISSION_DENIED,
         "ADMIN_REQUIRED",
-        "this key may call models only; budgets, keys and books take one with the admin role",
+        "this key may call models or read only; budgets, keys and books take one with the admin"
+        " role",
     )
 
 
@@ -238,6 +240,26 @@ def _service_unavailable(error: ServiceUnavailable) -> ErrorStatus:
     )
 
 
+def _batch_not_found(error: NotFound) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.NOT_FOUND,
+        "BATCH_NOT_FOUND",
+        f"there is no {error.what} of this id",
+        {"what": error.what},
+    )
+
+
+def _batch_limit_reached(error: LimitReached) -> ErrorStatus:
+    what = f"{error.limit} of the tenant: {error.allowed} allowed"
+    return ErrorStatus(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "BATCH_LIMIT_REACHED",
+        what,
+        {"limit": error.limit, "allowed": str(error.allowed)},
+        quota=((f"tenant/{error.limit}", what),),
+    )
+
+
 ERRORS = ErrorTable(
     DOMAIN,
     {
@@ -252,5 +274,7 @@ ERRORS = ErrorTable(
         CircuitOpen: _circuit_open,
         FleetChanging: _fleet_changing,
         ServiceUnavailable: _service_unavailable,
+        NotFound: _batch_not_found,
+        LimitReached: _batch_limit_reached,
     },
 )

@@ -1,6 +1,7 @@
 """The door that stays while the saga behind it is changed for that of a new fleet file."""
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
 
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
@@ -9,15 +10,29 @@ from chassis.deadline import Deadline
 from gateway.door import Door, Identity, TokenCount
 
 
+class Saga(Door, Protocol):
+    """A door that counts who is inside."""
+
+    @property
+    def under_way(self) -> int:
+        """Requests under way."""
+        ...
+
+
 class LiveDoor:
     """gateway.door.Door. A request goes to the saga of the moment it comes, and stays there."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Saga) -> None:
         self._door = door
 
-    def take_over(self, door: Door) -> None:
+    def take_over(self, door: Saga) -> None:
         """Requests from now on go to `door`."""
         self._door = door
+
+    @property
+    def under_way(self) -> int:
+        """Requests under way in the saga of this moment."""
+        return self._door.under_way
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""

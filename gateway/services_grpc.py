@@ -9,6 +9,7 @@ from spendgate.cache.v1 import cache_service_pb2_grpc as cache_grpc
 from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2, lease_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
+from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_grpc
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.router.v1 import router_service_pb2_grpc as router_grpc
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -53,6 +54,13 @@ class GrpcServices:
         to_cache = caches.stub(cache_grpc.CacheServiceStub)
         self._router = self._routes.stub(router_grpc.RouterServiceStub)
         self._ledger = self._books.stub(ledger_grpc.LedgerServiceStub)
+        # What people ask, each as it comes.
+        self._asked: dict[str, tuple[Link, Any]] = {
+            "ledger": (self._books, self._ledger),
+            "reading": (self._books, self._books.stub(reading_grpc.ReadingServiceStub)),
+            "router": (self._routes, self._router),
+            "cache": (caches, to_cache),
+        }
         self._prepare = BatchHop(tokens, to_tokenizer.Prepare, tokenizer_pb.PrepareRequest)
         self._count = BatchHop(tokens, to_tokenizer.Count, tokenizer_pb.CountRequest)
         self._usage = BatchHop(tokens, to_tokenizer.ReportUsage, tokenizer_pb.ReportUsageRequest)
@@ -203,7 +211,12 @@ class GrpcServices:
 
     async def ask_ledger(self, method: str, request: Any, deadline: Deadline) -> Any:
         """See gateway.desk.Ledger."""
-        return await self._books.call(getattr(self._ledger, method), request, deadline)
+        return await self.ask("ledger", method, request, deadline)
+
+    async def ask(self, service: str, method: str, request: Any, deadline: Deadline) -> Any:
+        """See gateway.console.forwards.Fleet."""
+        link, stub = self._asked[service]
+        return await link.call(getattr(stub, method), request, deadline)
 
     async def list_models(
         self, deadline: Deadline, span: Span = INVALID_SPAN

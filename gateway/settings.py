@@ -1,11 +1,13 @@
 """What the gateway can be told by its environment."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
 from chassis.settings import ServiceSettings
+
+CONSOLE_AT_EDGE = "edge"
 
 
 class GatewaySettings(ServiceSettings):
@@ -24,6 +26,22 @@ class GatewaySettings(ServiceSettings):
     http_listen: Annotated[str, Field(pattern=r"^(off|.+:\d+)$")] = "127.0.0.1:7080"
     """Address of the HTTP edge. Port 0 takes a free one; "off" opens none."""
 
+    console_listen: Annotated[str, Field(pattern=r"^(edge|off|.+:\d+)$")] = CONSOLE_AT_EDGE
+    """Where the web console is: "edge" for /console of the HTTP edge, an address of its own, or
+    "off"."""
+
+    console_seconds_max: Annotated[float, Field(ge=60, le=7 * 86400)] = 12 * 3600.0
+    """How long one stays signed in to the console."""
+
+    console_idle_seconds_max: Annotated[float, Field(ge=60, le=86400)] = 3600.0
+    """The same without any question being asked."""
+
+    traces_url: str | None = None
+    """Where the console reads a request's steps, http://host:port. Default: it shows none."""
+
+    traces_form: Literal["jaeger", "spendgate"] = "jaeger"
+    """What answers there: Jaeger's query API, or the embedded fleet's own store."""
+
     tokenizer_address: str
     """Where the tokenizer is, host:port or a gRPC target."""
 
@@ -38,6 +56,10 @@ class GatewaySettings(ServiceSettings):
 
     outbox_dir: Path
     """Folder of what must still be booked. One gateway process a folder."""
+
+    batch_dir: Path | None = None
+    """Folder of batch jobs and files; gateways may share one. Default: "batches" beside the
+    outbox."""
 
     requests_max: Annotated[int, Field(ge=1)] = 1024
     """Requests under way at once; more are refused with a hint when to come back."""

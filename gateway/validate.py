@@ -46,7 +46,7 @@ def check_request(
     violations = [
         *_of_model(request.model),
         *_of_sampling(request.prompt.sampling),
-        *_of_options(request.options),
+        *options_violations(request.options),
         *_of_json(request.prompt),
     ]
     if not request.prompt.messages:
@@ -85,7 +85,8 @@ def _of_sampling(sampling: chat_pb2.Sampling) -> Iterator[FieldViolation]:
         yield FieldViolation("prompt.sampling.stop", f"takes at most {STOPS_MAX} texts")
 
 
-def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
+def options_violations(options: pb.RequestOptions) -> Iterator[FieldViolation]:
+    """What is wrong with a caller's choices."""
     for name in ("feature", "user", "project", "session"):
         if len(getattr(options, name).encode()) > NAME_BYTES_MAX:
             yield FieldViolation(f"options.{name}", f"takes at most {NAME_BYTES_MAX} bytes")

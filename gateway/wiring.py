@@ -5,25 +5,25 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+from spendgate.gateway.v1 import batch_pb2_grpc
 from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from catalog.fleet import Fleet, load_fleet
-from chassis.listening import OFF, AddressTaken
 from chassis.live import Live
 from chassis.server import Outfit, Room
 from gateway import desk
+from gateway.batches import servicer as batch_servicer
+from gateway.batches.making import Batches, make_batches
 from gateway.compression_trials import CompressionTest
-from gateway.door import Door
 from gateway.errors import ERRORS
-from gateway.http.intake import EdgeLimits
-from gateway.http.parts import make_edge
-from gateway.http.server import HttpServer
+from gateway.http.opening import open_http
 from gateway.limits.limits import Limits
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
@@ -33,9 +33,11 @@ from gateway.outbox.relay import Relay
 from gateway.outbox.watch import watch
 from gateway.providers.http import open_session
 from gateway.providers.making import EMBEDDERS, make_providers, secret_files
+from gateway.providers.making_batch import make_batch_providers
 from gateway.providers.port import Provider
 from gateway.saga.books import Books
-from gateway.saga.making import make_door, make_kept
+from gateway.saga.complete import Completer
+from gateway.saga.making import make_kept, make_parts
 from gateway.servicer import OWN_SPAN_METHODS, SERVICE_NAME, GatewayServicer
 from gateway.services_grpc import GrpcServices
 from gateway.settings import GatewaySettings
@@ -53,17 +55,13 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
     live = _live_fleet(settings, outfit, session)
     try:
         loaded = await live.open()
+        batch_providers = make_batch_providers(loaded.fleet, session, os.environ)
     except BaseException:
         await session.close()
         raise
     services = _services(settings)
     outbox = await Outbox.open(settings.outbox_dir)
-    books = Books(
-        services,
-        outbox,
-        settle_seconds_max=settings.settle_seconds_max,
-        answer_first=settings.book_linger_ms > 0,
-    )
+    books = _books(settings, services, outbox)
     relay = asyncio.create_task(Relay(outbox, books.deliver).run())
     watcher = asyncio.create_task(watch(outbox, outbox_part))
     kept = make_kept(
@@ -74,15 +72,21 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         telemetry=outfit.telemetry,
         limits=make_limits(settings, loaded.fleet),
     )
-    door = LiveDoor(make_door(kept, loaded.fleet, loaded.providers, loaded.embedders))
+    parts = make_parts(kept, loaded.fleet, loaded.providers, loaded.embedders)
+    door = LiveDoor(Completer(parts))
+    batches = make_batches(parts, batch_providers, outfit.telemetry, lambda: door.under_way)
 
     def take_over(changed: _Loaded) -> None:
         kept.take_over(changed.fleet)
-        door.take_over(make_door(kept, changed.fleet, changed.providers, changed.embedders))
+        parts = make_parts(kept, changed.fleet, changed.providers, changed.embedders)
+        door.take_over(Completer(parts))
 
     live.on_change(take_over)
     reader = asyncio.create_task(live.watch(settings.reload_seconds))
-    http = await _open_http(settings, outfit, door)
+    office = batches.office if loaded.fleet.config.batch.enabled else None
+    https = await open_http(settings, outfit, door, services, session, office=office)
+    if office is not None:
+        batches.workers.start()
 
     similarity = EmbeddingSimilarity(services, LexicalSimilarity())
     servicer = GatewayServicer(door, CompressionTest(door, similarity))
@@ -90,13 +94,14 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
         servicers=[
             (pb_grpc.add_GatewayServiceServicer_to_server, servicer),
             (desk.add_to_server, desk.Desk(services)),
+            *_batch_servicers(loaded.fleet, batches),
         ],
-        service_names=[SERVICE_NAME],
+        service_names=[SERVICE_NAME, batch_servicer.SERVICE_NAME],
         errors=ERRORS,
         authenticate=door.authenticate,
-        own_span_methods=OWN_SPAN_METHODS,
+        own_span_methods=OWN_SPAN_METHODS | batch_servicer.OWN_SPAN_METHODS,
         reload=live.reload_soon,
-        drains=[("http", http.stop)] if http is not None else [],
+        drains=[("http", server.stop) for server in https],
         # In reverse: bookings under way end before what they need does.
         cleanups=[
             ("outbox", outbox.close),
@@ -106,6 +111,7 @@ async def build(settings: GatewaySettings, outfit: Outfit) -> Room:
             ("relay", partial(_stop, relay, watcher, reader)),
             ("bookings", books.drain),
             *([("leases", kept.leases.close)] if kept.leases is not None else []),
+            ("batches", batches.workers.stop),
         ],
     )
 
@@ -131,6 +137,15 @@ def _live_fleet(
         )
 
     return Live(load, lambda loaded: _files(settings, loaded.fleet), outfit.health.part("fleet"))
+
+
+def _books(settings: GatewaySettings, services: GrpcServices, outbox: Outbox) -> Books:
+    return Books(
+        services,
+        outbox,
+        settle_seconds_max=settings.settle_seconds_max,
+        answer_first=settings.book_linger_ms > 0,
+    )
 
 
 def _services(settings: GatewaySettings) -> GrpcServices:
@@ -174,20 +189,7 @@ def make_limits(settings: GatewaySettings, fleet: Fleet) -> Limits:
     )
 
 
-async def _open_http(settings: GatewaySettings, outfit: Outfit, door: Door) -> HttpServer | None:
-    if settings.http_listen == OFF:
-        return None
-    edge = make_edge(
-        door,
-        ERRORS,
-        EdgeLimits(),
-        ready=lambda: outfit.health.serving,
-        new_id=lambda: uuid.uuid4().hex,
-        now=time.time,
-    )
-    server = HttpServer(edge, EdgeLimits())
-    try:
-        await server.start(settings.http_listen)
-    except OSError as error:
-        raise AddressTaken(settings.http_listen, "SPENDGATE_HTTP_LISTEN") from error
-    return server
+def _batch_servicers(fleet: Fleet, batches: Batches) -> list[tuple[Callable[..., None], Any]]:
+    if not fleet.config.batch.enabled:
+        return []
+    return [(batch_pb2_grpc.add_BatchServiceServicer_to_server, batches.servicer)]

@@ -125,6 +125,7 @@ def make_plan(
     ports: Ports,
     redis_url: str,
     otlp: str,
+    traces: str,
 ) -> Plan:
     """Every program with its port and its settings. Raises PlanProblem for unknown variables."""
     environ = options.environ
@@ -137,6 +138,7 @@ def make_plan(
         "SPENDGATE_REDIS_URL": redis_url,
         "SPENDGATE_DATABASE_URL": environ.get("SPENDGATE_DATABASE_URL") or folder.database_url,
         "SPENDGATE_OUTBOX_DIR": environ.get("SPENDGATE_OUTBOX_DIR") or str(folder.outbox),
+        "SPENDGATE_BATCH_DIR": environ.get("SPENDGATE_BATCH_DIR") or str(folder.batches),
         "SPENDGATE_OUTCOMES_FILE": environ.get("SPENDGATE_OUTCOMES_FILE") or str(folder.outcomes),
         "SPENDGATE_RATIOS_DIR": environ.get("SPENDGATE_RATIOS_DIR") or str(folder.ratios),
         "SPENDGATE_CONFIG": str(config_path) if config_path else "",
@@ -145,6 +147,7 @@ def make_plan(
         "SPENDGATE_DRAIN_SECONDS_MAX": environ.get("SPENDGATE_DRAIN_SECONDS_MAX")
         or str(DRAIN_SECONDS_MAX),
         "SPENDGATE_HTTP_LISTEN": http,
+        **_traces(environ, traces),
         **{f"SPENDGATE_{name.upper()}_ADDRESS": address for name, address in where.items()},
     }
     programs = []
@@ -166,6 +169,13 @@ def make_plan(
         ledger=where["ledger"],
         config=config_path,
     )
+
+
+def _traces(environ: Mapping[str, str], own: str) -> dict[str, str]:
+    """Where the console reads traces: as told, else where the fleet itself keeps them."""
+    if environ.get("SPENDGATE_TRACES_URL") or environ.get("SPENDGATE_OTLP_ENDPOINT"):
+        return {}
+    return {"SPENDGATE_TRACES_URL": own, "SPENDGATE_TRACES_FORM": "spendgate"}
 
 
 def _local_model(environ: Mapping[str, str], port: int) -> Program:

@@ -127,6 +127,7 @@ async def running_fleet(options: Options, tell: Tell = lambda news: None) -> Asy
                     ports=ports,
                     redis_url=redis_url,
                     otlp=doors.otlp,
+                    traces=doors.url,
                 )
             except NoPort as error:
                 raise PlanProblem(str(error)) from error

@@ -129,7 +129,23 @@ class ProviderHttp:
         Left by an exception, a cancellation too, the connection is closed, not given back.
         Raises: ProviderRefused, ProviderUnavailable.
         """
-        left = deadline.sooner(self._limits.answer_seconds_max).left_seconds()
+        left = deadline.sooner(self._limits.answer_seconds_max)
+        async with self.ask("POST", url, body, headers, left, idle=idle) as response:
+            yield response
+
+    @asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes | aiohttp.FormData | None,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        idle: bool = True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The same for any method, and for as long as the deadline allows."""
+        left = deadline.left_seconds()
         if left <= 0:
             raise self._unavailable(Unavailability.TIMEOUT, Billed.NO)
         timeout = aiohttp.ClientTimeout(
@@ -137,15 +153,12 @@ class ProviderHttp:
             sock_connect=self._limits.connect_seconds_max,
             sock_read=self._limits.idle_seconds_max if idle else None,
         )
+        data = _in_pieces(body) if isinstance(body, bytes) else body
         try:
             # As it is: what is encoded in a path may be signed so.
             target = URL(url, encoded=True)
-            async with self._session.post(
-                target,
-                data=_in_pieces(body),
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
+            async with self._session.request(
+                method, target, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 try:
                     if not 200 <= response.status < 300:

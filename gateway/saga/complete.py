@@ -21,7 +21,13 @@ from chassis.invariant import InvariantBroken
 from chassis.telemetry import Telemetry, mark_failed
 from gateway.auth import Keys
 from gateway.door import Identity, TokenCount
-from gateway.errors import ModelNotAllowed, Overloaded, ProviderFailed, ServiceUnavailable
+from gateway.errors import (
+    AdminRequired,
+    ModelNotAllowed,
+    Overloaded,
+    ProviderFailed,
+    ServiceUnavailable,
+)
 from gateway.limits.limits import Limits
 from gateway.ports import Services
 from gateway.providers.join import AnswerJoiner
@@ -80,6 +86,11 @@ class Completer:
         self._under_way = 0
         self._flights: SingleFlight[Answer] = SingleFlight()
         self._summaries = Summaries(parts.services, self._on_behalf)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that were let in and have not ended."""
+        return self._under_way
 
     async def authenticate(self, authorization: str | None) -> Identity:
         """The caller behind an `authorization` header."""
@@ -159,6 +170,8 @@ class Completer:
         self, request: pb.SubmitFeedbackRequest, identity: Identity
     ) -> pb.SubmitFeedbackResponse:
         """Takes a caller's word on an answer in."""
+        if identity.viewer:
+            raise AdminRequired
         return await self._parts.cached.submit_feedback(request, identity)
 
     async def _answer(self, ask: Ask) -> Answer:
@@ -290,6 +303,8 @@ class Completer:
 
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""
+        if identity.viewer:
+            raise ModelNotAllowed(model)
         try:
             name = self._parts.fleet.book.name_of(model) if not is_automatic(model) else ""
         except UnknownModel:

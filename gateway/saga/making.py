@@ -19,7 +19,7 @@ from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.calling import Caller
-from gateway.saga.complete import Completer, Parts
+from gateway.saga.complete import Parts
 from gateway.saga.embedding import Embedder
 from gateway.saga.hit_shadow import HitShadow, say_the_same
 from gateway.saga.leases import Leases
@@ -112,13 +112,13 @@ def _leases(
     return leases
 
 
-def make_door(
+def make_parts(
     kept: Kept,
     fleet: Fleet,
     providers: Mapping[str, Provider],
     embedders: Mapping[str, Provider],
-) -> Completer:
-    """The saga under `fleet`. A request keeps to the saga, and so to the fleet, it began with.
+) -> Parts:
+    """What the saga under `fleet` is made of. A request keeps to the saga it began with.
 
     `embedders` are adapters of embeddings, by the name of their provider.
     """
@@ -153,34 +153,32 @@ def make_door(
         purse=kept.purse,
         new_id=_new_id,
     )
-    return Completer(
-        Parts(
-            settings=settings,
-            fleet=fleet,
-            services=services,
-            books=books,
-            keys=kept.keys,
+    return Parts(
+        settings=settings,
+        fleet=fleet,
+        services=services,
+        books=books,
+        keys=kept.keys,
+        steps=steps,
+        caller=caller,
+        answers=answers,
+        limits=kept.limits,
+        plans=Plans(caller, answers, outcomes),
+        shadows=shadows,
+        cached=cached,
+        hit_shadow=_hit_shadow(kept),
+        embedder=Embedder(
+            services,
             steps=steps,
-            caller=caller,
+            caller=_caller(kept, _whole_texts(fleet), embedders),
+            providers=embedders,
             answers=answers,
-            limits=kept.limits,
-            plans=Plans(caller, answers, outcomes),
-            shadows=shadows,
             cached=cached,
-            hit_shadow=_hit_shadow(kept),
-            embedder=Embedder(
-                services,
-                steps=steps,
-                caller=_caller(kept, _whole_texts(fleet), embedders),
-                providers=embedders,
-                answers=answers,
-                cached=cached,
-                limits=kept.limits,
-                new_id=_new_id,
-            ),
-            telemetry=kept.telemetry,
+            limits=kept.limits,
             new_id=_new_id,
-        )
+        ),
+        telemetry=kept.telemetry,
+        new_id=_new_id,
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.fakes.openai_batches import BatchDesk
 from tests.fakes.openai_scripts import SCRIPTS, Turn, embeddings, happy
 
 
@@ -49,6 +50,9 @@ class OpenAIUpstream:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
 
+    def __post_init__(self) -> None:
+        self.batch_desk = BatchDesk(lambda name: self.calls.update([name]))
+
     @property
     def base_url(self) -> str:
         """To be configured as the provider's base_url."""
@@ -59,6 +63,7 @@ class OpenAIUpstream:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/elsewhere", self._chat)
+        self.batch_desk.routes(app)
         app.router.add_get("/control/seen", self._control_seen)
         app.router.add_post("/control/script", self._control_script)
         self._runner = web.AppRunner(

@@ -1,17 +1,20 @@
 """What an attempt cost, what it saved, and the most a request can cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from catalog.price import ModelPrice, cost_nanos, hold_nanos
 from catalog.prices import PriceBook, UnknownModel, Unpriced
+from catalog.tiers import BATCH
 from catalog.usage import ImpossibleUsage, Usage
 from services.ledger.rules.kinds import EXTRA_CAUSE
 from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
 from services.ledger.rules.values import (
     NO_TOKENS,
     Attempt,
+    EntryKind,
     Saving,
     SavingCause,
     Tokens,
@@ -30,6 +33,10 @@ class Prices(Protocol):
 
     def price(self, model: str, at_us: int) -> ModelPrice:
         """The price of a configured model at a moment. Must raise ModelUnpriced, never guess."""
+        ...
+
+    def batch_price(self, model: str, at_us: int) -> ModelPrice:
+        """The same at its provider's own batch endpoint."""
         ...
 
     def newest(self) -> "Prices":
@@ -54,25 +61,30 @@ class CatalogPrices:
 
     def price(self, model: str, at_us: int) -> ModelPrice:
         """The price at a moment. Raises ModelUnpriced, for a model nobody configured too."""
-        held = [book for from_us, book in self._books if from_us <= at_us] or [self._books[0][1]]
-        later = [book for from_us, book in self._books if from_us > at_us]
-        return _first_price([held[-1], *later, *reversed(held[:-1])], model, at_us)
+        return self._first(model, at_us, lambda book, at: book.price(model, at))
+
+    def batch_price(self, model: str, at_us: int) -> ModelPrice:
+        """The batch tier's price at a moment. Raises ModelUnpriced."""
+        return self._first(model, at_us, lambda book, at: book.price_in(BATCH, model, at))
 
     def newest(self) -> Prices:
         """Prices of the newest book, whatever held at the moment asked for."""
         return CatalogPrices(self._books[-1][1])
 
-
-def _first_price(books: Sequence[PriceBook], model: str, at_us: int) -> ModelPrice:
-    """By the first book that has the model. Raises ModelUnpriced."""
-    for book in books:
-        try:
-            return book.price(model, to_datetime(at_us))
-        except UnknownModel:
-            continue
-        except Unpriced:
-            break
-    raise ModelUnpriced(model)
+    def _first(
+        self, model: str, at_us: int, price: Callable[[PriceBook, datetime], ModelPrice]
+    ) -> ModelPrice:
+        """By the first book that has the model: the one that held, those after it, those before."""
+        held = [book for from_us, book in self._books if from_us <= at_us] or [self._books[0][1]]
+        later = [book for from_us, book in self._books if from_us > at_us]
+        for book in [held[-1], *later, *reversed(held[:-1])]:
+            try:
+                return price(book, to_datetime(at_us))
+            except UnknownModel:
+                continue
+            except Unpriced:
+                break
+        raise ModelUnpriced(model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +182,9 @@ def _bill(prices: Prices, attempt: Attempt, usages: Sequence[Usage], at_us: int,
 
 
 def _charge(prices: Prices, attempt: Attempt, usage: Usage, at_us: int) -> tuple[int, str]:
+    priced = prices.batch_price if attempt.kind is EntryKind.BATCH_ITEM else prices.price
     try:
-        price = prices.price(attempt.model_used, at_us)
+        price = priced(attempt.model_used, at_us)
     except ModelUnpriced:
         if attempt.usage == NO_TOKENS:
             # Nothing was used, so nothing is owed, whatever the price: that is known, not guessed.

@@ -107,6 +107,7 @@ class KeyRole(IntEnum):
 
     CALLER = 1
     ADMIN = 2
+    VIEWER = 3
 
 
 class Tokens(NamedTuple):

@@ -23,7 +23,11 @@ from tests.fakes.ledger_clock import SetClock
 from tests.integration.ledger.conftest import info_of, refusal, running_ledger
 
 ADMIN = Identity(tenant="acme", key_id="root", admin=True)
-CALLERS = {"Bearer admin": ADMIN, "Bearer caller": dataclasses.replace(ADMIN, admin=False)}
+CALLERS = {
+    "Bearer admin": ADMIN,
+    "Bearer caller": dataclasses.replace(ADMIN, admin=False),
+    "Bearer viewer": dataclasses.replace(ADMIN, admin=False, viewer=True),
+}
 
 
 class _Books:
@@ -85,6 +89,17 @@ async def test_an_admin_manages_its_tenant(door: rpc.LedgerServiceStub) -> None:
     assert key.secret != rotated.secret
     report = await door.Report(pb.ReportRequest(), **_as("admin"))
     assert report.total.request_count == 0
+
+
+async def test_a_viewer_reads_its_tenant_and_changes_nothing(
+    door: rpc.LedgerServiceStub,
+) -> None:
+    """Each method is either a reading one or refused."""
+    listed = await door.ListBudgets(pb.ListBudgetsRequest(), **_as("viewer"))
+    assert list(listed.budgets) == []
+    for method in desk.FORWARDED.keys() - desk.READS:
+        call = getattr(door, method)(getattr(pb, f"{method}Request")(), **_as("viewer"))
+        assert info_of(await refusal(call)).reason == "ADMIN_REQUIRED", method
 
 
 async def test_the_ledgers_refusals_come_through(door: rpc.LedgerServiceStub) -> None:

@@ -26,6 +26,13 @@ WIRE = {
     "FLEET_CHANGING": (CODE.UNAVAILABLE, 503, "server_error", "FLEET_CHANGING"),
     "PROVIDER_FAILED": (CODE.UNAVAILABLE, 502, "server_error", "PROVIDER_FAILED"),
     "SERVICE_UNAVAILABLE": (CODE.UNAVAILABLE, 503, "server_error", "SERVICE_UNAVAILABLE"),
+    "BATCH_NOT_FOUND": (CODE.NOT_FOUND, 404, "invalid_request_error", "BATCH_NOT_FOUND"),
+    "BATCH_LIMIT_REACHED": (
+        CODE.RESOURCE_EXHAUSTED,
+        429,
+        "rate_limit_error",
+        "BATCH_LIMIT_REACHED",
+    ),
     "DEADLINE_PASSED": (CODE.DEADLINE_EXCEEDED, 504, "server_error", "DEADLINE_PASSED"),
 }
 
