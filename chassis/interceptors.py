@@ -19,11 +19,11 @@ from opentelemetry.trace import SpanKind
 
 from chassis import names
 from chassis.auth import Authenticate
-from chassis.calls import Call, set_current_call
+from chassis.calls import Call, set_current_call, trace_current_call
 from chassis.deadline import Deadline, DeadlinePassed
 from chassis.errors import ErrorTable, StatusError, message_invalid
 from chassis.errors import code_of as status_code_of
-from chassis.telemetry import Telemetry, mark_failed, trace_id_of
+from chassis.telemetry import Telemetry, context_of, mark_failed, trace_id_of
 
 _rpc_log = logging.getLogger("chassis.rpc")
 _duration = metrics.get_meter("spendgate").create_histogram(
@@ -76,6 +76,7 @@ async def trace_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
             SpanKind.SERVER,
             {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: call.method.lstrip("/")},
         )
+        trace_current_call(call.span)
     try:
         yield
     except StatusError as error:
@@ -93,6 +94,7 @@ async def trace_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
         _duration.record(
             time.perf_counter() - begin,
             {names.RPC_METHOD: call.method.lstrip("/"), names.RPC_STATUS_CODE: outcome},
+            context=context_of(call.span),
         )
 
 

@@ -142,7 +142,8 @@ def make_plan(
         "SPENDGATE_OUTCOMES_FILE": environ.get("SPENDGATE_OUTCOMES_FILE") or str(folder.outcomes),
         "SPENDGATE_RATIOS_DIR": environ.get("SPENDGATE_RATIOS_DIR") or str(folder.ratios),
         "SPENDGATE_CONFIG": str(config_path) if config_path else "",
-        "SPENDGATE_OTLP_ENDPOINT": environ.get("SPENDGATE_OTLP_ENDPOINT") or otlp,
+        # The store here hands spans on to the operator's own, if there is one.
+        "SPENDGATE_OTLP_ENDPOINT": otlp,
         "SPENDGATE_DRAIN_SECONDS_MAX": environ.get("SPENDGATE_DRAIN_SECONDS_MAX")
         or str(DRAIN_SECONDS_MAX),
         "SPENDGATE_HTTP_LISTEN": http,

@@ -119,7 +119,9 @@ class Calls:
             except ProviderRefused:
                 failed.extend(tried.attempts)
                 raise
-        attempt.end(attempt.answered_ns or None)
+            finally:
+                # Its tries end here; what they cost is known when their rows are booked.
+                tried.tell(None)
         return await self._results.from_provider(
             job,
             line,

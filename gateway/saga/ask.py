@@ -1,8 +1,10 @@
 """One request on its way through the house, as the door took it in."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry.trace import Span, SpanKind
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -16,6 +18,7 @@ from catalog.caching import CachingMode, CachingPolicy, TtlClassName
 from catalog.prompts import PromptsConfig
 from catalog.schema import CacheConfig, CacheScope, is_automatic, policy_word
 from chassis import names
+from chassis.calls import no_longer_traced
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
@@ -80,6 +83,8 @@ class Ask:
     operation: str = "chat"
     # Its place among what the fleet works on.
     place: Place = NO_PLACE
+    # What is still being booked for this request when it ends.
+    booking: "asyncio.Future[Any] | None" = None
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -105,6 +110,15 @@ class Ask:
     def policy_word(self) -> str:
         """The routing policy that the caller names, "" when none."""
         return policy_word(self.model)
+
+    def end(self) -> None:
+        """Ends the root span as of now; while a booking is under way, once its cost is on it."""
+        no_longer_traced()
+        if self.booking is None or self.booking.done():
+            self.span.end()
+            return
+        ended_ns = time.time_ns()
+        self.booking.add_done_callback(lambda _: self.span.end(end_time=ended_ns))
 
     def latency_ms(self) -> int:
         """Milliseconds since the request came in."""

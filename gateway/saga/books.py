@@ -75,15 +75,15 @@ class Books:
         return self._outbox.has_room(records)
 
     async def settle(
-        self, item: ledger_pb.SettleItem, told: Told | None = None
+        self, item: ledger_pb.SettleItem, told: Told | None = None, *, answers: bool = True
     ) -> ledger_pb.Settlement | None:
         """Books a charge, on disk first. None: the ledger is away and the outbox carries it, or
         books it after the answer.
 
         Goes on to its end when the caller is cancelled. `told` hears what the ledger booked, also
-        after the answer; None when it is away.
+        after the answer; None when it is away. `answers`: there is an answer that may go first.
         """
-        if not self._answer_first:
+        if not (self._answer_first and answers):
             return await asyncio.shield(self.spawn(self._settle(item, told)))
         on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.spawn(self._settle(item, told, on_disk))

@@ -307,7 +307,7 @@ class Completer:
                 async with parts.plans.early(ask, hold) as early:
                     taken = early.taken or await self._called(ask, hold, early)
                     with ask.place.worked():
-                        answer = await parts.answers.conclude(ask, hold, taken, early.booked)
+                        answer = await parts.answers.conclude(ask, hold, taken)
             self._learn(ask, answer)
             return answer
 
@@ -346,7 +346,7 @@ class Completer:
         parts = self._parts
         if early.taken is not None:
             with ask.place.worked():
-                answer = await parts.answers.conclude(ask, hold, early.taken, early.booked)
+                answer = await parts.answers.conclude(ask, hold, early.taken)
             self._learn(ask, answer)
             for event in said(ask, answer, answer.deltas()):
                 yield event
@@ -374,6 +374,7 @@ class Completer:
                     )
                     so_far.add(last)
                     given = cut(so_far)
+                    attempt.cut = True
                     break
         if given is None:
             raise InvariantBroken("a provider's stream ends with ProviderEnd or raises")
@@ -383,7 +384,7 @@ class Completer:
             yield pb.StreamCompleteResponse(delta=last)
         with ask.place.worked():
             booked = await parts.answers.book(ask, hold, attempt, given)
-            answer = await parts.answers.conclude(ask, hold, booked, early.booked)
+            answer = await parts.answers.conclude(ask, hold, booked)
         self._learn(ask, answer)
         for event in said(ask, answer, ()):
             yield event

@@ -143,7 +143,7 @@ class Embedder:
             for text, choice in zip(new, given.choices, strict=True):
                 text.vector = vector_of(choice)
             self._keep(ask, candidate.model, new)
-            cost = await self._answers.charge(hold, [booked])
+            cost = await self._answers.charge(hold)
         usage = booked.entry.usage
         self._steps.told_cost(ask, candidate.model, usage, cost)
         return Outcome(
@@ -155,6 +155,7 @@ class Embedder:
             cost=cost,
             explanation=ask.decision.explanation,
             warnings=given.warnings,
+            parts=self._answers.parts_of(ask, booked.entry, cost),
         )
 
     async def _count(self, ask: Ask, new: Sequence[Text]) -> None:

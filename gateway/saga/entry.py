@@ -120,7 +120,7 @@ class Entry:
             raise
         finally:
             tally.went_out()
-            ask.span.end()
+            ask.end()
 
     def _check_allowed(self, identity: Identity, model: str) -> None:
         """Raises: ModelNotAllowed. For "auto" the router keeps to what is allowed."""

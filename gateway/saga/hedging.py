@@ -160,4 +160,3 @@ class Hedging:
             )
         )
         mark_failed(loser.span, attempts.OVERTAKEN)
-        loser.end()

@@ -46,15 +46,20 @@ class Try:
     leave: Leave
     kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
     error: ProviderError | None = None
-    # When the answer was whole, in nanoseconds since 1970. 0: not yet.
+    # When the answer was whole or had failed, in nanoseconds since 1970. 0: not yet.
     answered_ns: int = 0
+    # The gateway ended the stream, for the hold was used up.
+    cut: bool = False
     ended: bool = False
 
-    def end(self, end_time: int | None = None) -> None:
-        """Ends the span, once."""
+    def end(self, attributes: Mapping[str, int]) -> None:
+        """Ends the span, once, as of the moment when the provider was done."""
         if not self.ended:
             self.ended = True
-            self.span.end(end_time=end_time)
+            if self.span.is_recording():
+                self.span.set_attributes(attributes)
+            # The settlement that told the cost is not the provider's time.
+            self.span.end(end_time=self.answered_ns or time.time_ns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Line:
     def open(
         self, ask: Ask, hold: OwnedHold, candidate: router_pb.Candidate, kind: entry_pb2.EntryKind
     ) -> Try | None:
-        """A try about to be made. None: its breaker is open."""
+        """A try about to be made; the hold ends its span. None: its breaker is open."""
         leave = self._upstreams.leave(
             candidate.provider, candidate.upstream_model, streams=ask.streams
         )
@@ -97,7 +102,9 @@ class Line:
             self._upstreams.called(candidate.provider)
         hold.begun += 1
         number = hold.begun
-        return Try(candidate, number, self._open_span(ask, candidate, number), leave, kind)
+        attempt = Try(candidate, number, self._open_span(ask, candidate, number), leave, kind)
+        hold.tries.append(attempt)
+        return attempt
 
     async def called(
         self, ask: Ask, hold: OwnedHold, chain: Chain, attempt: Try
@@ -146,7 +153,7 @@ class Line:
         finally:
             if not attempt.answered_ns:
                 self._note_ended(ask, attempt)
-            _end_if_failed(attempt)
+            _mark_if_failed(attempt)
 
     def _note_ended(self, ask: Ask, attempt: Try) -> None:
         if self._upstreams.ended(attempt.leave, attempt.error):
@@ -223,12 +230,13 @@ def _call(ask: Ask, attempt: Try) -> ProviderCall:
     )
 
 
-def _end_if_failed(attempt: Try) -> None:
-    """A span whose answer is whole ends later, when its cost is known."""
+def _mark_if_failed(attempt: Try) -> None:
+    """Spans end with their hold, when it is known what each try cost."""
     if attempt.error is not None:
         mark_failed(attempt.span, str(attempt.error.reason))
     elif isinstance(sys.exception(), GeneratorExit | asyncio.CancelledError):
-        mark_failed(attempt.span, "CALLER_GONE")
+        if not attempt.cut:
+            mark_failed(attempt.span, "CALLER_GONE")
     else:
         return
-    attempt.end()
+    attempt.answered_ns = time.time_ns()

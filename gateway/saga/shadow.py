@@ -139,12 +139,12 @@ class Shadows:
                 chain = Chain([chosen], own.deadline, 1)
                 attempt, given = await self._caller.complete(own, hold, chain)
                 booked = await self._answers.book(own, hold, attempt, given, extra=True)
-                charged = await self._answers.charge(hold, [booked])
+                charged = await self._answers.charge(hold)
             unused = chosen.worst_case_nanos - charged.cost_nanos
             self._purse.give_back(own.attribution.tenant, max(0, unused))
             return booked
         finally:
-            own.span.end()
+            own.end()
 
     async def _decide(self, own: Ask) -> router_pb.Decision:
         return await self._services.route(
@@ -182,6 +182,7 @@ class Shadows:
             cost_max_nanos=None,
             deadline=Deadline.after(SHADOW_SECONDS_MAX),
             span=span,
+            booking=None,
             streams=False,
             place=NO_PLACE,
             first_token_ms=0,

@@ -9,6 +9,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import entry_pb2
 
 from chassis import names
+from chassis.telemetry import context_of
 from gateway.saga.ask import Ask
 from gateway.saga.summary import Outcome, input_tokens
 
@@ -80,8 +81,8 @@ def answered(ask: Ask, outcome: Outcome) -> None:
     who = {names.TENANT: ask.attribution.tenant, names.FEATURE: ask.attribution.feature}
     what = {names.GEN_AI_RESPONSE_MODEL: outcome.model, names.GEN_AI_PROVIDER: outcome.provider}
     _requests.add(1, {**who, **what, names.ANSWER_SOURCE: source})
-    cost = outcome.cost
-    _cost.add(cost.cost_nanos, {**who, **what})
+    cost, example = outcome.cost, context_of(ask.span)
+    _cost.add(cost.cost_nanos, {**who, **what}, context=example)
     for saving in cost.savings:
         cause = entry_pb2.SavingCause.Name(saving.cause).removeprefix("SAVING_CAUSE_").lower()
         # A cause can cost more than it saves; a counter cannot fall.
@@ -93,9 +94,9 @@ def answered(ask: Ask, outcome: Outcome) -> None:
         names.ANSWER_SOURCE: source,
         names.GEN_AI_REQUEST_STREAM: ask.streams,
     }
-    _duration.record(ask.latency_ms() / 1000, timing)
+    _duration.record(ask.latency_ms() / 1000, timing, context=example)
     if ask.first_token_ms:
-        _first_token.record(ask.first_token_ms / 1000, what)
+        _first_token.record(ask.first_token_ms / 1000, what, context=example)
     if cost.tightest is not None and cost.tightest.limit_nanos > 0:
         budget = {names.TENANT: ask.attribution.tenant, names.BUDGET_ID: cost.tightest.budget_id}
         _budget_left.set(cost.tightest.left_nanos, budget)

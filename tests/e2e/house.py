@@ -78,15 +78,20 @@ class House:
 
     processes = (*SERVICES, "gateway")
 
-    def __init__(self, folder: Path, routing: str = "") -> None:
-        """`routing` is added to the fleet file."""
+    def __init__(
+        self, folder: Path, routing: str = "", *, models: str = "", otlp_endpoint: str = ""
+    ) -> None:
+        """`routing` is added to the fleet file, `models` to its models. Spans go to the sink unless
+        `otlp_endpoint` says otherwise."""
         self.folder = folder
         self._routing = routing
+        self._models = models
+        self._otlp_endpoint = otlp_endpoint
         self.upstream = OpenAIUpstream()
         self.claude = AnthropicUpstream()
         self.aws = BedrockUpstream()
         self.sink = OtlpSink()
-        doors = (*SERVICES, "gateway", "http")
+        doors = (*SERVICES, "gateway", "http", "admin")
         self.ports = {name: free_port() for name in doors}
         self.ports |= {f"{name}-metrics": free_port() for name in (*SERVICES, "gateway")}
         self.children: dict[str, asyncio.subprocess.Process] = {}
@@ -122,7 +127,7 @@ class House:
         (self.folder / "fleet.yaml").write_text(self.fleet_file() + self._routing + more)
 
     def fleet_file(self):
-        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
+        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED) + self._models
         return FLEET_FILE.format(
             base_url=self.upstream.base_url,
             claude_url=self.claude.base_url,
@@ -184,9 +189,11 @@ class House:
         own = {
             "LISTEN": self.address(name),
             "INTERNAL_TOKEN": TOKEN,
-            "OTLP_ENDPOINT": self.sink.endpoint,
+            "OTLP_ENDPOINT": self._otlp_endpoint or self.sink.endpoint,
             "METRICS_LISTEN": f"127.0.0.1:{self.ports[f'{name}-metrics']}",
         }
+        if name == "gateway":
+            own["ADMIN_LISTEN"] = self.address("admin")
         if name in ("router", "ledger", "gateway"):
             own["CONFIG"] = str(self.folder / "fleet.yaml")
         if name == "router":

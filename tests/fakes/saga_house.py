@@ -87,7 +87,13 @@ class House:
     now_us = 0
 
     def __init__(
-        self, routing: str = "", *, retry: str = NO_BREAKER, models: str = MODELS, **settings
+        self,
+        routing: str = "",
+        *,
+        retry: str = NO_BREAKER,
+        models: str = MODELS,
+        telemetry=None,
+        **settings,
     ) -> None:
         """`routing` is added to the fleet file, `retry` to its part about failing providers;
         `models` are those of the file."""
@@ -102,7 +108,7 @@ class House:
         def new_id() -> str:
             return f"id-{next(numbers)}"
 
-        telemetry = Telemetry(NoOpTracer())
+        telemetry = telemetry or Telemetry(NoOpTracer())
         self.books = Books(self.services, self.outbox, settle_seconds_max=2)
 
         def now():
@@ -114,21 +120,7 @@ class House:
         caller = self._caller(fleet, telemetry, new_id)
         outcomes = Outcomes(self.services, self.books, fleet.config.routing)
         self.leases = self._leases(fleet, new_id, now)
-        steps = Steps(
-            self.services,
-            self.books,
-            fleet=fleet,
-            settings=settings,
-            cached=cached,
-            outcomes=outcomes,
-            usage_reports=UsageReports(self.services, self.books, fleet),
-            sessions=Sessions(lambda: self.clock),
-            budget_use=BudgetUse(self.services, lambda: self.clock),
-            shaping=Shaping(fleet, lambda: self.day),
-            upstreams=self.upstreams,
-            new_id=new_id,
-            leases=self.leases,
-        )
+        steps = self._steps(fleet, settings, cached, outcomes, new_id)
         kit = {"caller": caller, "answers": answers, "outcomes": outcomes}
         self.audit, self.once_store = AuditLines(), MemoryOnceStore()
         self.admission = make_admission(settings, fleet.config.admission)
@@ -153,6 +145,23 @@ class House:
                 telemetry=telemetry,
                 new_id=new_id,
             )
+        )
+
+    def _steps(self, fleet, settings, cached, outcomes, new_id):
+        return Steps(
+            self.services,
+            self.books,
+            fleet=fleet,
+            settings=settings,
+            cached=cached,
+            outcomes=outcomes,
+            usage_reports=UsageReports(self.services, self.books, fleet),
+            sessions=Sessions(lambda: self.clock),
+            budget_use=BudgetUse(self.services, lambda: self.clock),
+            shaping=Shaping(fleet, lambda: self.day),
+            upstreams=self.upstreams,
+            new_id=new_id,
+            leases=self.leases,
         )
 
     def _embedding(self, fleet, steps, answers, cached, telemetry, new_id):  # noqa: PLR0917
