@@ -13,6 +13,7 @@ SINGLE_COMMANDS = (up, chat, models, trace)
 # Command -> where it is and what it is for. Loaded when called: they bring much along.
 LAZY = {
     "demo": ("cli.demo", "Run a support chatbot's day through a fleet and print what it saved."),
+    "calc": ("cli.calc", "Reckon what could be saved, from a few figures, an export or the books."),
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
     "prices": ("cli.prices", "Show what other prices would have changed."),
     "route": ("cli.route_explain", "Ask the router what it would choose, and why."),
