@@ -105,7 +105,9 @@ async def calc(
         work, notes = _of_month(told, prices, month), month.notes
     elif from_ledger:
         start = now - timedelta(days=30)
-        month = await _booked(start, prices, tenant, directory, ledger, token)
+        month = await _booked(
+            start, prices, tenant, directory=directory, ledger=ledger, token=token
+        )
         work, notes = _of_month(told, prices, month), month.notes
     else:
         tokens = {"instruction_tokens": system, "new_tokens": new, "output_tokens": output}
@@ -142,6 +144,7 @@ async def _booked(
     start: datetime,
     prices: PriceList,
     tenant: str,
+    *,
     directory: Path,
     ledger: str | None,
     token: str | None,

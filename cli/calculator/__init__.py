@@ -1,1 +1,1 @@
-"""What Spendgate could save, reckoned from a few figures: no fleet, no float, no double counting."""
+"""What Spendgate could save, from a few figures: no fleet, no float, nothing counted twice."""

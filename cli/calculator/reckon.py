@@ -1,8 +1,8 @@
 """The arithmetic: each step takes its part of what the steps before it have left.
 
-Exact fractions throughout; amounts are rounded to nano-USD once, half to even, and what a step saved
-is the difference of two rounded amounts, so that the steps add up to the nano. docs/calculator/
-has the same arithmetic for the web page; tests hold both to one file of vectors.
+Exact fractions throughout; amounts are rounded to nano-USD once, half to even, and what a step
+saved is the difference of two rounded amounts, so that the steps add up to the nano.
+docs/calculator/ has the same arithmetic for the web page; tests hold both to one file of vectors.
 """
 
 from collections.abc import Mapping
