@@ -44,6 +44,9 @@ class AlertKind(StrEnum):
     BUDGET_USED = "budget_used"
     BUDGET_FORECAST = "budget_forecast"
     ANOMALY = "anomaly"
+    BUDGET_OVERAGE = "budget_overage"
+    BUDGET_BROKEN = "budget_broken"
+    BUDGET_SHADOW = "budget_shadow"
 
 
 class WebhookConfig(Section):

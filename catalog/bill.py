@@ -16,6 +16,8 @@ _RATE_OF = {
     "reasoning_tokens": "output_picos",
     "audio_input_tokens": "audio_input_picos",
     "audio_output_tokens": "audio_output_picos",
+    "image_input_tokens": "image_input_picos",
+    "image_output_tokens": "image_output_picos",
 }
 USAGE_KEYS = tuple(_RATE_OF)
 _READ_PARTS = (
@@ -23,8 +25,9 @@ _READ_PARTS = (
     "cache_write_tokens",
     "cache_write_1h_tokens",
     "audio_input_tokens",
+    "image_input_tokens",
 )
-_WRITTEN_PARTS = ("reasoning_tokens", "audio_output_tokens")
+_WRITTEN_PARTS = ("reasoning_tokens", "audio_output_tokens", "image_output_tokens")
 
 
 class UnknownUsageKey(Exception):
@@ -54,8 +57,8 @@ class Bill:
 
 
 def usage_of(told: Mapping[str, int]) -> Usage:
-    """Disjoint buckets from totals: `input_tokens` holds cached, written and audio tokens,
-    `output_tokens` reasoning and audio ones.
+    """Disjoint buckets from totals: `input_tokens` holds cached, written, audio and image
+    tokens, `output_tokens` reasoning, audio and image ones.
 
     Raises: UnknownUsageKey; ImpossibleUsage when a part is more than its total or a number is out
     of range.

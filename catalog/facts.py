@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from catalog.schema import Capability
+from catalog.vendor_names import vendor_name
 
 
 class Fact(BaseModel):
@@ -39,5 +40,5 @@ def facts() -> tuple[Fact, ...]:
 
 def fact_about(model: str) -> Fact | None:
     """The row about a published name such as "gpt-5.4" or "openai/gpt-5.4", None when none is."""
-    name = model.rpartition("/")[2].lower()
+    name = vendor_name(model)
     return next((fact for fact in facts() if fact.fits(name)), None)

@@ -30,6 +30,8 @@ class ModelCard:
     region: str | None = None
     strength_percent: int | None = None
     deprecate_time: datetime | None = None
+    # Makes vectors of texts, one by one: its window is for each, and "auto" never takes it.
+    embeds: bool = False
 
     def retired(self, at: datetime) -> bool:
         """Whether the provider has switched it off by then."""
@@ -83,12 +85,13 @@ def _card(config: FleetConfig, name: str, model: ModelConfig, book: PriceBook) -
         output_tokens_max=output_max,
         output_tokens_default=min(default, output_max or default),
         aliases=tuple(model.aliases),
-        routable=model.routable,
+        routable=model.routable and not model.embeds(name),
         fallbacks=tuple(model.fallbacks),
         retire_time=_midnight(model.retire_date),
         region=model.region,
         strength_percent=model.strength_percent,
         deprecate_time=_midnight(model.deprecate_date),
+        embeds=model.embeds(name),
     )
 
 

@@ -12,9 +12,11 @@ from catalog.usage import Usage
 
 PICOS_PER_NANO = 1000
 
-# 1,000 USD for a million tokens. With at most 10^12 tokens in each of eight buckets no cost can
-# leave an int64 of nano-USD.
+# 1,000 USD for a million tokens. With at most 10^12 tokens in each of nine buckets no cost can
+# leave an int64 of nano-USD; what all ten could come to the ledger refuses.
 PICOS_PER_TOKEN_MAX = 10**9
+# The rate of a picture where none is told: that of text.
+AS_TEXT = -1
 
 
 class PriceOutOfRange(Exception):
@@ -28,7 +30,8 @@ class PriceOutOfRange(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Pico-USD for one token of each bucket. Reasoning is billed as output.
+    """Pico-USD for one token of each bucket. Reasoning is billed as output, pictures as text unless
+    they have rates of their own.
 
     Raises PriceOutOfRange when a rate is below 0 or above PICOS_PER_TOKEN_MAX.
     """
@@ -40,8 +43,14 @@ class Rates:
     output_picos: int
     audio_input_picos: int
     audio_output_picos: int
+    image_input_picos: int = AS_TEXT
+    image_output_picos: int = AS_TEXT
 
     def __post_init__(self) -> None:
+        if self.image_input_picos == AS_TEXT:
+            object.__setattr__(self, "image_input_picos", self.input_picos)
+        if self.image_output_picos == AS_TEXT:
+            object.__setattr__(self, "image_output_picos", self.output_picos)
         for rate in RATE_NAMES:
             picos = getattr(self, rate)
             if not 0 <= picos <= PICOS_PER_TOKEN_MAX:
@@ -68,13 +77,16 @@ class ModelPrice:
     """The price of a model from `start` on (UTC; None: not told).
 
     `tiers` are in ascending order. `version` names the list, so that a booked row can be traced
-    to the numbers it was priced with.
+    to the numbers it was priced with. `numerator` / `denominator` is what a service tier makes of
+    the whole, where it has no rates of its own.
     """
 
     rates: Rates
     version: str
     tiers: tuple[Tier, ...] = ()
     start: datetime | None = None
+    numerator: int = 1
+    denominator: int = 1
 
     def rates_at(self, read_tokens: int) -> Rates:
         """The rates of a request that reads so many tokens: all of them pay the same."""
@@ -101,10 +113,12 @@ def cost_nanos(price: ModelPrice, usage: Usage) -> int:
         + (usage.output_tokens + usage.reasoning_tokens) * rates.output_picos
         + usage.audio_input_tokens * rates.audio_input_picos
         + usage.audio_output_tokens * rates.audio_output_picos
+        + usage.image_input_tokens * rates.image_input_picos
+        + usage.image_output_tokens * rates.image_output_picos
     )
-    nanos, rest = divmod(picos, PICOS_PER_NANO)
-    half = PICOS_PER_NANO // 2
-    if rest > half or (rest == half and nanos % 2 == 1):
+    whole = PICOS_PER_NANO * price.denominator
+    nanos, rest = divmod(picos * price.numerator, whole)
+    if 2 * rest > whole or (2 * rest == whole and nanos % 2 == 1):
         nanos += 1
     return nanos
 
@@ -112,22 +126,30 @@ def cost_nanos(price: ModelPrice, usage: Usage) -> int:
 def hold_nanos(price: ModelPrice, usage: Usage) -> int:
     """The most that a request within `usage` can cost in nano-USD, rounded up.
 
-    A request is within `usage` when it reads no more text, no more sound, writes no more text
-    (reasoning included) and no more sound. How the provider splits the text it read into fresh,
-    cached and newly cached is its own choice, so every token is held at the dearest of the three
-    prices. The one-hour cache is the caller's choice: only tokens held in that bucket are held
-    at its price too. Long-context prices that a shorter request would meet count as well.
+    A request is within `usage` when it reads no more text and pictures, no more sound, writes no
+    more text (reasoning included) and pictures, and no more sound. How the provider splits what it
+    read into text fresh, cached and newly cached and pictures is its own choice, so every token is
+    held at the dearest of these prices; what it writes at that of text or pictures. The one-hour
+    cache is the caller's choice: only tokens held in that bucket are held at its price too.
+    Long-context prices that a shorter request would meet count as well.
     """
     rates = price.worst_rates_up_to(usage.read_tokens)
-    text = max(rates.input_picos, rates.cached_input_picos, rates.cache_write_picos)
+    text = max(
+        rates.input_picos,
+        rates.cached_input_picos,
+        rates.cache_write_picos,
+        rates.image_input_picos,
+    )
+    read = usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens
+    written = usage.output_tokens + usage.reasoning_tokens + usage.image_output_tokens
     picos = (
-        (usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens) * text
+        (read + usage.image_input_tokens) * text
         + usage.cache_write_1h_tokens * max(text, rates.cache_write_1h_picos)
-        + (usage.output_tokens + usage.reasoning_tokens) * rates.output_picos
+        + written * max(rates.output_picos, rates.image_output_picos)
         + usage.audio_input_tokens * rates.audio_input_picos
         + usage.audio_output_tokens * rates.audio_output_picos
     )
-    return -(-picos // PICOS_PER_NANO)
+    return -(-picos * price.numerator // (PICOS_PER_NANO * price.denominator))
 
 
 def worst_usage(

@@ -1,6 +1,7 @@
 """Which price a configured model has at a moment."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from catalog.picos import picos_per_token
 from catalog.price import ModelPrice, Rates, Tier
 from catalog.published import DatedPrice, NoPublishedPrice, Published, PublishedModel
 from catalog.schema import FleetConfig, ModelConfig, PriceConfig, RatesConfig
+from catalog.tiers import STANDARD, UnpricedTier, tier_price
 
 _DIGEST_HEX_DIGITS = 8
 
@@ -42,6 +44,7 @@ class PriceBook:
 
     def __init__(self, config: FleetConfig, published: Published | None = None) -> None:
         self._published = published or Published()
+        self._config = config
         self._names = {name: name for name in config.models}
         self._prices: dict[str, tuple[DatedPrice, ...] | Unpriced] = {}
         self.facts: dict[str, PublishedModel | None] = {}
@@ -76,6 +79,39 @@ class PriceBook:
         first = min(p.price.start for p in prices if p.price.start is not None)
         raise Unpriced(name, f"its first price holds from {first.date().isoformat()} on")
 
+    def price_in(self, tier: str, model: str, at: datetime) -> ModelPrice:
+        """The price of a model in a service tier: the operator's percentage, else the tier's own
+        list, else what its provider publishes for all its models.
+
+        Raises UnknownModel, or Unpriced when the model or the tier has no known price.
+        """
+        standard = self.price(model, at)
+        if tier == STANDARD:
+            return standard
+        name = self.name_of(model)
+        configured = self._config.models[name]
+        provider = self._config.providers[configured.provider]
+        own = {str(each): percent for each, percent in provider.tier_percent.items()}
+        found = self.facts[name]
+        if tier not in own and found is not None and configured.price is None:
+            try:
+                listed = self._published.tier_price(found, tier, at)
+            except NoPublishedPrice as error:
+                raise Unpriced(name, error.reason) from None
+            if listed is not None:
+                return listed
+        try:
+            seller = found.provider if found is not None else provider.priced_as or ""
+            factor = tier_price(seller, tier, own)
+        except UnpricedTier as error:
+            raise Unpriced(name, str(error)) from None
+        return replace(
+            standard,
+            version=f"{standard.version} / {tier}",
+            numerator=factor.numerator,
+            denominator=factor.denominator,
+        )
+
     def _look_up(
         self, config: FleetConfig, name: str, model: ModelConfig, problems: list[str]
     ) -> PublishedModel | None:
@@ -84,10 +120,9 @@ class PriceBook:
             provider_id, _, upstream = model.priced_as.partition("/")
         else:
             provider = config.providers[model.provider]
+            url = provider.places()[0].base_url
             provider_id = (
-                provider.priced_as
-                or (self._published.provider_at(provider.base_url) if provider.base_url else None)
-                or ""
+                provider.priced_as or (self._published.provider_at(url) if url else None) or ""
             )
         found = self._published.find(provider_id, upstream)
         if found is None and model.priced_as is not None:
@@ -141,4 +176,6 @@ def _own_rates(rates: RatesConfig) -> Rates:
         output_picos=picos(written),
         audio_input_picos=picos(rates.audio_input_usd_per_million, read),
         audio_output_picos=picos(rates.audio_output_usd_per_million, written),
+        image_input_picos=picos(rates.image_input_usd_per_million, read),
+        image_output_picos=picos(rates.image_output_usd_per_million, written),
     )

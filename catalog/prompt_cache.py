@@ -8,6 +8,8 @@ Prices are not here; they are the price book's.
 from dataclasses import dataclass
 from typing import Final
 
+from catalog.vendor_names import vendor_name
+
 
 @dataclass(frozen=True, slots=True)
 class PromptCache:
@@ -37,6 +39,6 @@ _BY_NAME: Final = {
 
 def prompt_cache_of(model: str) -> PromptCache:
     """What is known of a published model, such as "gpt-5.4" or "openai/gpt-5.4"."""
-    name = model.rpartition("/")[2].lower()
+    name = vendor_name(model)
     fitting = [start for start in _BY_NAME if name.startswith(start)]
     return _BY_NAME[max(fitting, key=len)] if fitting else DEFAULT

@@ -28,11 +28,13 @@ _SOURCES = {
     "output_picos": ("output_mtok",),
     "audio_input_picos": ("input_audio_mtok", "input_mtok"),
     "audio_output_picos": ("output_audio_mtok", "output_mtok"),
+    "image_input_picos": ("input_image_mtok", "input_mtok"),
+    "image_output_picos": ("output_image_mtok", "output_mtok"),
 }
 _TOKEN_PRICES = frozenset(name for names in _SOURCES.values() for name in names)
 
 # Fees that come on top of tokens, only when a provider's own tool runs. Usage does not tell them.
-# Cached sound has no bucket of its own in a usage; it counts as cached text.
+# Cached sound and pictures have no buckets of their own in a usage; they count as cached text.
 _BESIDE_TOKENS = frozenset(
     {
         "web_searches_kcount",
@@ -40,6 +42,7 @@ _BESIDE_TOKENS = frozenset(
         "storage_searches_kcount",
         "code_executions_kcount",
         "cache_audio_read_mtok",
+        "cache_image_read_mtok",
     }
 )
 
@@ -192,6 +195,9 @@ class Published:
         window: DailyWindow | None,
     ) -> ModelPrice:
         prices = {name: value for name, value in vars(listed).items() if value is not None}
+        if "embed" in found.model and "input_mtok" in prices:
+            # It writes nothing: where no price is listed for that, none is missing.
+            prices.setdefault("output_mtok", prices["input_mtok"])
         missing = [name for name in ("input_mtok", "output_mtok") if name not in prices]
         if missing:
             raise NoPublishedPrice(f"no {' and no '.join(missing)} is published")

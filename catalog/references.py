@@ -90,14 +90,15 @@ def _prompt_problems(prompts: Any, known: tuple[str, ...]) -> Iterator[Problem]:
 def _routing_problems(routing: Any, known: tuple[str, ...]) -> Iterator[Problem]:
     if not isinstance(routing, Mapping):
         return
-    features = routing.get("features")
     parts: list[tuple[tuple[str, ...], Mapping[Any, Any]]] = [(("routing",), routing)]
-    if isinstance(features, Mapping):
-        parts += [
-            (("routing", "features", str(name)), each)
-            for name, each in features.items()
-            if isinstance(each, Mapping)
-        ]
+    for key in ("features", "policies"):
+        inner_parts = routing.get(key)
+        if isinstance(inner_parts, Mapping):
+            parts += [
+                (("routing", key, str(name)), each)
+                for name, each in inner_parts.items()
+                if isinstance(each, Mapping)
+            ]
     for path, part in parts:
         for inner, model in _models_named(part):
             if isinstance(model, str) and model not in known:

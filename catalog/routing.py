@@ -136,6 +136,9 @@ class RoutingConfig(PolicyConfig):
     """Other policies for some of the callers' features. Default: the same for all."""
     tenants: dict[Name, list[Name]] = Field(default={}, max_length=4096)
     """The models "auto" may take for a tenant. Default: all that are routable."""
+    policies: dict[Name, PolicyConfig] = Field(default={}, max_length=64)
+    """Policies that callers may ask for by name, as "auto:<name>". Beside these they may name the
+    kinds themselves ("auto:best", "auto:latency"), as far as this file says what a kind needs."""
     learning: LearningConfig = LearningConfig()
     """How outcomes are learned from."""
     output_tokens_default: Tokens = 1024
@@ -143,6 +146,32 @@ class RoutingConfig(PolicyConfig):
     fallbacks_max: Annotated[int, Field(ge=0, le=4)] = 2
     """Models to try, by price, after the one that "auto" chose."""
 
-    def policy_for(self, feature: str) -> PolicyConfig:
-        """What holds for a feature."""
-        return self.features.get(feature, self)
+    def policy_for(self, feature: str, word: str = "") -> PolicyConfig:
+        """What holds for a feature, or what the caller named. A word that nobody knows changes
+        nothing: policy_words() tells which are known."""
+        configured = self.features.get(feature, self)
+        if word in self.policies:
+            return self.policies[word]
+        kind = _WORDS.get(word)
+        if kind is None or kind is configured.policy or not _ready(configured, kind):
+            return configured
+        # Cheap answers first is the operator's policy; the caller has asked for another one.
+        return configured.model_copy(update={"policy": kind, "escalation": None})
+
+    def policy_words(self, feature: str) -> tuple[str, ...]:
+        """What a caller may write after "auto:"."""
+        configured = self.features.get(feature, self)
+        kinds = (word for word, kind in _WORDS.items() if _ready(configured, kind))
+        return (*self.policies, *(word for word in kinds if word not in self.policies))
+
+
+# What callers may say after "auto:", beside the names of `policies`.
+_WORDS = {
+    "cheap": RoutingPolicy.CHEAPEST,
+    **{policy.value: policy for policy in RoutingPolicy},
+}
+
+
+def _ready(config: PolicyConfig, kind: RoutingPolicy) -> bool:
+    """Whether the file says what the kind needs."""
+    return bool(getattr(config, _NEEDED_BY[kind])) if kind in _NEEDED_BY else True

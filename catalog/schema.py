@@ -11,10 +11,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from catalog.admission import AdmissionConfig
 from catalog.alerts import AlertsConfig
+from catalog.auth import AuthConfig
+from catalog.automatic import is_automatic, policy_word
+from catalog.batching import BatchConfig
 from catalog.caching import CacheConfig, CacheScope
+from catalog.ledger import LedgerConfig
 from catalog.limits import LimitsConfig
+from catalog.privacy import PrivacyConfig, TenantPrivacy
 from catalog.prompts import CompressionLevel, ContextChoice, PromptPolicy, PromptsConfig
+from catalog.resilience import DeploymentConfig, RetryConfig
 from catalog.routing import Complexity, PolicyConfig, RoutingConfig, RoutingPolicy
 from catalog.shapes import (
     AUTO,
@@ -46,6 +53,7 @@ __all__ = [
     "ModelConfig",
     "PolicyConfig",
     "PriceConfig",
+    "PrivacyConfig",
     "PromptPolicy",
     "PromptsConfig",
     "ProviderConfig",
@@ -53,7 +61,10 @@ __all__ = [
     "RetryConfig",
     "RoutingConfig",
     "RoutingPolicy",
+    "TenantPrivacy",
     "TimeoutsConfig",
+    "is_automatic",
+    "policy_word",
 ]
 
 
@@ -105,6 +116,10 @@ class RatesConfig(Section):
     """Sound read. Default: as text read."""
     audio_output_usd_per_million: UsdPerMillion | None = None
     """Sound written. Default: as text written."""
+    image_input_usd_per_million: UsdPerMillion | None = None
+    """Pictures read. Default: as text read."""
+    image_output_usd_per_million: UsdPerMillion | None = None
+    """Pictures made. Default: as text written."""
 
 
 class LongContextConfig(RatesConfig):
@@ -133,33 +148,123 @@ class PriceConfig(RatesConfig):
 TierPercent = Annotated[Decimal, Field(gt=0, le=1000, decimal_places=2)]
 
 
+# What says where a provider is.
+_ADDRESSES = frozenset({"base_url", "base_url_env", "deployments"})
+
+
 class ProviderConfig(Section):
     """Someone who serves models."""
 
-    kind: Literal["openai"] = "openai"
-    """The protocol spoken: "openai" is OpenAI's HTTP API, which most servers speak."""
+    kind: Literal["openai", "responses", "azure", "gemini", "anthropic", "bedrock"] = "openai"
+    """The protocol spoken: "openai" is OpenAI's chat completions, which most servers speak;
+    "responses" OpenAI's Responses; "azure" chat completions of Azure OpenAI; "gemini" Google's
+    generateContent; "anthropic" Anthropic's Messages; "bedrock" AWS's Converse."""
+    dialect: (
+        Literal["openai", "mistral", "groq", "deepseek", "openrouter", "xai", "compatible"] | None
+    ) = None
+    """For kind "openai": whose variant of it. Default: told by base_url."""
+    api_version: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")] | None = None
+    """For kind "azure": such as "2024-10-21". Default: the v1 API, which needs none."""
     base_url: Url | None = None
-    """Where it is, up to and including /v1. Give this or base_url_env."""
+    """Where it is, up to and including the API's version (/v1; /v1beta for "gemini"; for "azure"
+    the resource's endpoint without a path). Give this or base_url_env. Default of "anthropic" and
+    "bedrock": the vendor's own address."""
     base_url_env: EnvironmentName | None = None
     """The environment variable that says where it is."""
     api_key_env: EnvironmentName | None = None
     """The environment variable that holds the key. Default: no key is sent."""
+    private_network: bool = False
+    """Whether the name in its address may stand for one that is not on the public internet.
+    Needless for localhost and for an address that is written out."""
     timeout_seconds: Seconds = 120.0
     """Longest wait for one whole answer."""
     priced_as: Name | None = None
     """The catalogue's name of this provider, such as "azure". Default: told by base_url."""
+    unsupported: Literal["error", "drop"] = "error"
+    """What becomes of an option that this provider lacks: "error" refuses the request and names
+    the option, "drop" leaves it out and says so in the answer's warnings."""
+    prompt_caching: Literal["auto", "off"] = "auto"
+    """Whether the gateway marks what is worth keeping in the provider's prompt cache, where the
+    caller marks nothing. "off" leaves it to the caller."""
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
+    """For "bedrock", required: the AWS region, such as us-east-1."""
+    access_key_id_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the access key's id."""
+    secret_access_key_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the secret access key."""
+    session_token_env: EnvironmentName | None = None
+    """For "bedrock": the environment variable that holds the token of temporary credentials.
+    Default: none is sent."""
 
+    deployments: list[DeploymentConfig] = Field(default=[], max_length=32)
+    """Several places or keys that serve this provider's models, in place of base_url and
+    api_key_env here. Each call takes one by weight; one that fails is left alone for a while."""
     tier_percent: dict[Literal["batch", "flex", "priority"], TierPercent] = Field(
         default={}, max_length=3
     )
     """What service tiers cost here, in percent of the standard price. Default: as published;
     a tier that is not published has no price."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_address(cls, value: Any) -> Any:
+        """The vendor's address, where it is left out and there is only one."""
+        if not isinstance(value, Mapping) or _ADDRESSES & value.keys():
+            return value
+        kind, region = value.get("kind"), value.get("region")
+        if kind == "anthropic":
+            return {**value, "base_url": "https://api.anthropic.com"}
+        if kind == "bedrock" and isinstance(region, str):
+            return {**value, "base_url": f"https://bedrock-runtime.{region}.amazonaws.com"}
+        return value
+
     @model_validator(mode="after")
     def _one_address(self) -> Self:
-        if (self.base_url is None) == (self.base_url_env is None):
+        if self.kind == "bedrock" and self.region is None:
+            raise ValueError("bedrock needs a region")
+        if self.deployments:
+            if self.base_url or self.base_url_env or self.api_key_env:
+                raise ValueError("deployments take the place of base_url and api_key_env")
+        elif (self.base_url is None) == (self.base_url_env is None):
             raise ValueError("give either base_url or base_url_env")
         return self
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        pair = (self.access_key_id_env, self.secret_access_key_env)
+        aws = (*pair, self.session_token_env, self.region)
+        if self.kind != "bedrock":
+            if any(name is not None for name in aws):
+                raise ValueError("region and AWS keys are for bedrock")
+        elif self.api_key_env is None and None in pair:
+            raise ValueError("bedrock needs access_key_id_env and secret_access_key_env")
+        elif self.api_key_env is not None and any(name is not None for name in aws[:3]):
+            raise ValueError("give either api_key_env or the access key")
+        return self
+
+    def places(self) -> list["ProviderConfig"]:
+        """Each deployment as a provider of its own; without deployments the provider itself."""
+        return [
+            self.model_copy(
+                update={
+                    "base_url": each.base_url,
+                    "base_url_env": each.base_url_env,
+                    "api_key_env": each.api_key_env,
+                    "deployments": [],
+                }
+            )
+            for each in self.deployments
+        ] or [self]
+
+    def secret_names(self) -> list[str]:
+        """The environment variables that hold secrets of this provider's."""
+        names = (
+            self.api_key_env,
+            self.access_key_id_env,
+            self.secret_access_key_env,
+            self.session_token_env,
+        )
+        return [name for name in names if name is not None]
 
     def address(self, environ: Mapping[str, str]) -> str | None:
         """The base URL, None when its variable is not set. Raises ValueError when it is no URL."""
@@ -204,6 +309,9 @@ class ModelConfig(Section):
     Default: told by priced_as, or else by upstream_model."""
     aliases: list[ModelName] = Field(default=[], max_length=32)
     """Other names it answers to."""
+    task: Literal["chat", "embedding"] | None = None
+    """What it does: answers, or makes vectors of texts. Default: told by upstream_model, which has
+    "embed" in it."""
     routable: bool = True
     """Whether "auto" may take it."""
     fallbacks: list[Name] = Field(default=[], max_length=4)
@@ -217,6 +325,12 @@ class ModelConfig(Section):
     """The provider advises against it from this day on. Default: not known to."""
     retire_date: date | None = None
     """The provider switches it off on this day, 00:00 UTC. Default: not known to."""
+
+    def embeds(self, name: str) -> bool:
+        """Whether the model, whose key in `models` is `name`, makes vectors."""
+        if self.task is not None:
+            return self.task == "embedding"
+        return "embed" in (self.upstream_model or name).lower()
 
     @model_validator(mode="after")
     def _starts_differ(self) -> Self:
@@ -235,19 +349,6 @@ class TimeoutsConfig(Section):
     """Reaching a provider."""
     idle_seconds: Seconds = 60.0
     """Between two pieces of an answer that is streamed."""
-
-
-class RetryConfig(Section):
-    """How a failing provider is tried again."""
-
-    attempts_max: Annotated[int, Field(ge=1, le=10)] = 3
-    """Tries of one model, the first included."""
-    backoff_seconds: Seconds = 0.25
-    """Wait before the second try; doubled each time, with jitter."""
-    backoff_seconds_max: Seconds = 8.0
-    """Longest wait between tries."""
-    retry_after_seconds_max: Seconds = 30.0
-    """A provider that asks for a longer wait is given up."""
 
 
 class FleetConfig(Section):
@@ -272,5 +373,15 @@ class FleetConfig(Section):
     """How a failing provider is tried again."""
     limits: LimitsConfig = LimitsConfig()
     """How fast callers may call."""
+    ledger: LedgerConfig = LedgerConfig()
+    """How gateways work with the ledger."""
+    admission: AdmissionConfig = AdmissionConfig()
+    """How tenants share a gateway that is busy."""
+    auth: AuthConfig = AuthConfig()
+    """How callers show who they are, besides virtual keys."""
+    batch: BatchConfig = BatchConfig()
+    """Work that may wait."""
     alerts: AlertsConfig = AlertsConfig()
     """What the ledger watches, and who is told."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """Whose prompts and answers may be seen."""

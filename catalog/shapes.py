@@ -27,8 +27,9 @@ def _short_provider(name: str) -> str:
 
 
 def _not_auto(name: str) -> str:
-    if name == AUTO:
-        raise ValueError("'auto' is kept for automatic choice; take another name")
+    if name == AUTO or name.startswith(AUTO + ":"):
+        shown = "auto" if name == AUTO else "auto:..."
+        raise ValueError(f"'{shown}' is kept for automatic choice; take another name")
     return name
 
 

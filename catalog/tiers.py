@@ -14,7 +14,8 @@ from fractions import Fraction
 from types import MappingProxyType
 
 STANDARD = "standard"
-TIERS = (STANDARD, "batch", "flex", "priority")
+BATCH = "batch"
+TIERS = (STANDARD, BATCH, "flex", "priority")
 
 
 class UnpricedTier(Exception):

@@ -32,6 +32,8 @@ class Usage:
     reasoning_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
 
     def __post_init__(self) -> None:
         for bucket in BUCKETS:
@@ -48,12 +50,18 @@ class Usage:
             + self.cache_write_tokens
             + self.cache_write_1h_tokens
             + self.audio_input_tokens
+            + self.image_input_tokens
         )
 
     @property
     def written_tokens(self) -> int:
-        """Everything the model wrote, hidden reasoning and sound included."""
-        return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
+        """Everything the model wrote, hidden reasoning, sound and pictures included."""
+        return (
+            self.output_tokens
+            + self.reasoning_tokens
+            + self.audio_output_tokens
+            + self.image_output_tokens
+        )
 
 
 BUCKETS = tuple(field.name for field in fields(Usage))

@@ -21,6 +21,11 @@ from chassis.tls import Renewal, TlsFiles, TlsPems, channel_credentials
 RECEIVE_BYTES_MAX = 16 * 1024 * 1024
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
+# A replica that is back is found within a second: in a rolling restart the next one goes soon.
+RECONNECT = (
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
 # How often the certificate files are looked at, and how long calls on the old channel may go on.
 RENEWAL_SECONDS = 10.0
 OLD_CHANNEL_SECONDS_MAX = 120.0
@@ -112,6 +117,7 @@ class Link:
             ("grpc.max_send_message_length", RECEIVE_BYTES_MAX),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+            *RECONNECT,
             # A provider's proxy settings must not catch the fleet's own calls.
             ("grpc.enable_http_proxy", 0),
         ]

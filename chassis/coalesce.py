@@ -91,6 +91,11 @@ class Coalescer(Generic[ItemT, ResultT]):
         self._take_off_planned = False
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """Calls that have not left yet."""
+        return self._waiting_count
+
     async def call(self, item: ItemT, deadline: Deadline) -> ResultT:
         """The result for `item`.
 

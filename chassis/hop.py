@@ -4,13 +4,34 @@ Every such RPC of the fleet has the same outline: a request with `items`, a resp
 `results`, each a oneof `outcome` whose field `error` is a google.rpc.Status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from weakref import WeakSet
 
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from chassis import names
 from chassis.channel import Link
 from chassis.coalesce import Coalescer
 from chassis.deadline import Deadline
 from chassis.errors import RemoteError
+
+_hops: "WeakSet[BatchHop]" = WeakSet()
+
+
+def _waiting(_: CallbackOptions) -> Iterator[Observation]:
+    """Read when somebody reads the metrics, so that a call pays nothing for it."""
+    for hop in list(_hops):
+        yield Observation(hop.waiting, {names.HOP: hop.name})
+
+
+metrics.get_meter("spendgate").create_observable_gauge(
+    names.METRIC_HOP_WAITING,
+    callbacks=[_waiting],
+    unit="{call}",
+    description="Calls that wait for the next batch to another service.",
+)
 
 
 class BatchHop:
@@ -41,6 +62,13 @@ class BatchHop:
             flights_max=flights_max,
             linger_seconds=linger_seconds,
         )
+        self.name: str = request_type.DESCRIPTOR.full_name.removesuffix("Request")
+        _hops.add(self)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not left yet."""
+        return self._coalescer.waiting
 
     async def call(self, item: Any, deadline: Deadline) -> Any:
         """The outcome message of `item`, whose traceparent the caller has set.

@@ -19,11 +19,11 @@ from opentelemetry.trace import SpanKind
 
 from chassis import names
 from chassis.auth import Authenticate
-from chassis.calls import Call, set_current_call
+from chassis.calls import Call, set_current_call, trace_current_call
 from chassis.deadline import Deadline, DeadlinePassed
 from chassis.errors import ErrorTable, StatusError, message_invalid
 from chassis.errors import code_of as status_code_of
-from chassis.telemetry import Telemetry, mark_failed, trace_id_of
+from chassis.telemetry import Telemetry, context_of, mark_failed, trace_id_of
 
 _rpc_log = logging.getLogger("chassis.rpc")
 _duration = metrics.get_meter("spendgate").create_histogram(
@@ -76,6 +76,7 @@ async def trace_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
             SpanKind.SERVER,
             {names.RPC_SYSTEM_NAME: "grpc", names.RPC_METHOD: call.method.lstrip("/")},
         )
+        trace_current_call(call.span)
     try:
         yield
     except StatusError as error:
@@ -93,6 +94,7 @@ async def trace_layer(call: Call, room: LayerSettings) -> AsyncIterator[None]:
         _duration.record(
             time.perf_counter() - begin,
             {names.RPC_METHOD: call.method.lstrip("/"), names.RPC_STATUS_CODE: outcome},
+            context=context_of(call.span),
         )
 
 
@@ -213,14 +215,14 @@ class _LayeredHandler(grpc.ServiceRpcHandler):
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler.unary_stream), decode, handler.response_serializer
             )
-        raise NotImplementedError(f"{method}: callers' streams have no layers")
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                self._collecting(method, handler.stream_unary), decode, handler.response_serializer
+            )
+        raise NotImplementedError(f"{method}: streams both ways have no layers")
 
     def _call(self, method: str, context: Any) -> Call:
-        metadata = {
-            key: value
-            for key, value in context.invocation_metadata() or ()
-            if isinstance(value, str)
-        }
+        metadata = _metadata(context)
         call = Call(method, context, metadata, self._room.telemetry, Deadline.after(0))
         set_current_call(call)
         return call
@@ -232,6 +234,16 @@ class _LayeredHandler(grpc.ServiceRpcHandler):
                 for layer in LAYERS:
                     await stack.enter_async_context(layer(call, self._room))
                 return await behaviour(_checked(request), context)
+
+        return handle
+
+    def _collecting(self, method: str, behaviour: Any) -> Any:
+        async def handle(requests: AsyncIterator[Any], context: Any) -> Any:
+            call = self._call(method, context)
+            async with AsyncExitStack() as stack:
+                for layer in LAYERS:
+                    await stack.enter_async_context(layer(call, self._room))
+                return await behaviour(_all_checked(requests), context)
 
         return handle
 
@@ -263,3 +275,18 @@ def _checked(request: Any) -> Any:
     if isinstance(request, _BadWire):
         raise message_invalid()
     return request
+
+
+def _metadata(context: Any) -> dict[str, str]:
+    """The caller's, by name. A credential that came twice is none: two readers may believe
+    different ones."""
+    pairs = context.invocation_metadata() or ()
+    metadata = {key: value for key, value in pairs if isinstance(value, str)}
+    if sum(key == "authorization" for key, _ in pairs) > 1:
+        metadata.pop("authorization", None)
+    return metadata
+
+
+async def _all_checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _checked(request)

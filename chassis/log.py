@@ -6,11 +6,14 @@ import sys
 import time
 from typing import TextIO
 
+from chassis.calls import current_trace_id
+
 _PLAIN = set(vars(logging.LogRecord("", 0, "", 0, "", None, None))) | {"message", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a record: time, level, service, logger, message and the extra fields.
+    """One JSON object a record: time, level, service, logger, message, the extra fields, and the
+    trace that the task works in.
 
     The text of an exception is left out, for it may quote what a caller sent; its type stays.
     """
@@ -30,6 +33,8 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         line.update((name, value) for name, value in vars(record).items() if name not in _PLAIN)
+        if "trace_id" not in line and (trace_id := current_trace_id()):
+            line["trace_id"] = trace_id
         if record.exc_info and record.exc_info[0] is not None:
             line["error_type"] = record.exc_info[0].__name__
         return json.dumps(line, default=str, ensure_ascii=False)

@@ -55,6 +55,8 @@ class Room:
     authenticate: Authenticate | None = None
     # Methods whose handler opens its own span under the caller's.
     own_span_methods: frozenset[str] = field(default_factory=frozenset)
+    # Called on SIGHUP: read again what may change while serving. Must not block.
+    reload: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,14 @@ async def _until_told(name: str, parts: Sequence[Part[Any]]) -> None:
     watch = asyncio.create_task(metrics.watch_loop()) if kept.provider is not None else None
     try:
         async with AsyncExitStack() as stack:
+            reloads: list[Callable[[], None]] = []
             for part in parts:
                 service = running(
                     part.name, part.settings, part.build, starts_traces=part.starts_traces
                 )
-                await stack.enter_async_context(service)
+                run = await stack.enter_async_context(service)
+                reloads += [run.room.reload] if run.room.reload is not None else []
+            loop.add_signal_handler(signal.SIGHUP, _reload, reloads)
             if kept.address:
                 _log.info("metrics", extra={"address": kept.address})
             await told.wait()
@@ -208,6 +213,12 @@ async def _until_told(name: str, parts: Sequence[Part[Any]]) -> None:
         if watch is not None:
             watch.cancel()
         await asyncio.to_thread(kept.stop)
+
+
+def _reload(reloads: Sequence[Callable[[], None]]) -> None:
+    _log.info("told to read its files again", extra={"services": len(reloads)})
+    for reload in reloads:
+        reload()
 
 
 async def _start(
@@ -270,6 +281,9 @@ def _options(settings: ServiceSettings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", settings.receive_bytes_max),
         ("grpc.max_concurrent_streams", STREAMS_MAX),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        # What the loop does not get to in time would wait in the library, for seconds.
+        ("grpc.server.max_pending_requests", settings.pending_calls_max),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * settings.pending_calls_max),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

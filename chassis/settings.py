@@ -138,6 +138,10 @@ class ServiceSettings(Settings):
     concurrent_calls_max: Annotated[int, Field(ge=1)] = 4096
     """Calls under way at once; more are refused before work starts."""
 
+    pending_calls_max: Annotated[int, Field(ge=1)] = 256
+    """Calls that came and were not looked at yet; of more some, of twice as many all are cancelled
+    by the transport, without a word why. What comes before is refused with one."""
+
     tls_certificate: Path | None = None
     """PEM file of this service's certificate chain: the fleet's calls are then encrypted, and
     both sides show who they are. Set all three of these, or none."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -35,7 +35,8 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _ZERO = frozenset("0")
 
 EXPORT_SECONDS_MAX = 2
-FLUSH_SECONDS_MAX = 3
+# With what metrics may take (chassis/metrics.py) under 5 s: a dead receiver keeps no pod longer.
+FLUSH_SECONDS_MAX = 2.5
 ATTRIBUTE_CHARS_MAX = 256
 SPAN_QUEUE_MAX = 8192
 EXPORT_DELAY_MS = 500
@@ -65,6 +66,11 @@ def trace_id_of(span: Span) -> str:
     """32 hex digits, or "" for an invalid span."""
     context = span.get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else ""
+
+
+def context_of(span: Span) -> Context:
+    """What a metric is recorded in to name `span`'s trace as its example (an exemplar)."""
+    return set_span_in_context(span)
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,9 @@ def set_up(
         shutdown_on_exit=False,
     )
     if exporter is None:
+        # Loaded for who wants it only: every start would wait for it.
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
         exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=EXPORT_SECONDS_MAX)
     provider.add_span_processor(
         BatchSpanProcessor(

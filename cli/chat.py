@@ -119,8 +119,9 @@ def _show_summary(summary: Any, directory: Path) -> None:
     source = pb.AnswerSource.Name(summary.source).removeprefix("ANSWER_SOURCE_").lower()
     usage = summary.usage
     read = usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens
-    read += usage.cache_write_1h_tokens + usage.audio_input_tokens
+    read += usage.cache_write_1h_tokens + usage.audio_input_tokens + usage.image_input_tokens
     written = usage.output_tokens + usage.reasoning_tokens + usage.audio_output_tokens
+    written += usage.image_output_tokens
     counted = summary.usage_source == entry_pb2.USAGE_SOURCE_COUNTED
     saved = ", ".join(
         f"{usd_exact(saving.saved_nanos)} by"

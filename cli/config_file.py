@@ -50,9 +50,11 @@ def check(
         except Unpriced:
             unpriced.append(name)
     unset = sorted(
-        provider.api_key_env
-        for provider in fleet.config.providers.values()
-        if provider.api_key_env and not os.environ.get(provider.api_key_env)
+        variable
+        for whole in fleet.config.providers.values()
+        for provider in whole.places()
+        for variable in provider.secret_names()
+        if not os.environ.get(variable)
     )
     _show(file, fleet.config, unpriced, unset, as_json=as_json)
 

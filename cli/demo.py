@@ -242,11 +242,13 @@ def _setting(day: Day, upstream: Upstream) -> Setting:
 
 
 def _own_environ(environ: Mapping[str, str], upstream: Upstream) -> dict[str, str]:
-    """The environment without Spendgate's own settings: the demo touches no fleet but its own."""
+    """The environment without Spendgate's own settings: the demo touches no fleet but its own.
+    Its traces may be seen elsewhere."""
+    kept = {*upstream.variables, "SPENDGATE_OTLP_ENDPOINT"}
     return {
         name: value
         for name, value in environ.items()
-        if not name.startswith(PREFIX) or name in upstream.variables
+        if not name.startswith(PREFIX) or name in kept
     }
 
 

@@ -135,7 +135,8 @@ def _upstream(name: str, config: FleetConfig, now: datetime) -> Upstream:
     routable = [m for m in priced if config.models[m].routable]
     auto = min(routable or priced, key=lambda model: priced[model].rates.output_picos)
     shown = dict.fromkeys([strong, auto])
-    variables = [v for p in config.providers.values() for v in (p.api_key_env, p.base_url_env)]
+    places = [place for p in config.providers.values() for place in p.places()]
+    variables = [v for p in places for v in (*p.secret_names(), p.base_url_env)]
     return Upstream(
         name=name,
         config_text=_as_text(config),

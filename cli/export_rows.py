@@ -13,6 +13,8 @@ TOKENS = (
     "reasoning_tokens",
     "audio_input_tokens",
     "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
 )
 WHO = ("tenant", "project", "user", "key_id", "feature", "session")
 CAUSES = ("cache", "routing", "compression")

@@ -22,10 +22,12 @@ PAGE_SIZE = 200
 
 
 class Role(StrEnum):
-    """What a key may do: call models, or also manage budgets and keys and read the books."""
+    """What a key may do: call models; also manage budgets and keys and read the books; or only read
+    them."""
 
     CALLER = "caller"
     ADMIN = "admin"
+    VIEWER = "viewer"
 
 
 app = typer.Typer(

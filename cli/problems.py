@@ -126,8 +126,13 @@ _NEXT_STEPS: dict[str, tuple[str, int]] = {
     "RATE_LIMITED": ("wait a moment, or raise it with: spendgate key update KEY --{limit}",
                      EXIT_FAILED),
     "MODEL_NOT_ALLOWED": ("see what the key may call with: spendgate key list", EXIT_FAILED),
+    "BATCH_NOT_FOUND": ("see your jobs with: spendgate batch list", EXIT_FAILED),
+    "BATCH_LIMIT_REACHED": ("wait for a job to end, delete files over HTTP, or raise batch.{limit}"
+                            " in the fleet file", EXIT_FAILED),
     "OVERLOADED": ("the fleet is busy; try again in a moment", EXIT_FAILED),
     "PROVIDER_FAILED": ("see what the provider said with: spendgate trace last", EXIT_FAILED),
+    "CIRCUIT_OPEN": ("the provider failed too often lately; try again in a moment", EXIT_FAILED),
+    "FLEET_CHANGING": ("the fleet file is being read everywhere; try again", EXIT_FAILED),
     "SERVICE_UNAVAILABLE": ("see which part is down in the window of: spendgate up", EXIT_FAILED),
     "BOOKS_UNAVAILABLE": ("see which part is down in the window of: spendgate up", EXIT_FAILED),
 }  # fmt: skip

@@ -87,15 +87,19 @@ def _openai(bucket: Any, result: Any, lines: Lines) -> None:
     written = int(result.get("input_cache_write_tokens") or 0)
     audio_in = int(result.get("input_audio_tokens") or 0)
     audio_out = int(result.get("output_audio_tokens") or 0)
+    image_in = int(result.get("input_image_tokens") or 0)
+    image_out = int(result.get("output_image_tokens") or 0)
     lines.at(day, str(result.get("model") or "")).add(
         requests=int(result["num_model_requests"]),
-        # Their totals hold the cached, written and audio tokens; the books' buckets do not.
-        input_tokens=_rest(int(result["input_tokens"]), cached, written, audio_in),
+        # Their totals hold the cached, written, audio and image tokens; the books' buckets do not.
+        input_tokens=_rest(int(result["input_tokens"]), cached, written, audio_in, image_in),
         cached_input_tokens=cached,
         cache_write_tokens=written,
         audio_input_tokens=audio_in,
-        output_tokens=_rest(int(result.get("output_tokens") or 0), audio_out),
+        output_tokens=_rest(int(result.get("output_tokens") or 0), audio_out, image_out),
         audio_output_tokens=audio_out,
+        image_input_tokens=image_in,
+        image_output_tokens=image_out,
     )
 
 

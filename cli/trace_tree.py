@@ -141,6 +141,16 @@ def _anatomy(attributes: Mapping[str, Value]) -> str:
     return " + ".join(f"{attributes[name]} {word}" for name, word in parts if attributes.get(name))
 
 
+def _made_of(attributes: Mapping[str, Value]) -> str:
+    """The charge by part, as the root has it; nothing where it is all one part."""
+    parts = [
+        f"{nanos} {part}"
+        for part in ("system", "tools", "history", "new", "output", "reasoning", "retries")
+        if (nanos := _money(attributes, f"{names.COST_NANO_USD}.{part}"))
+    ]
+    return " + ".join(parts) if len(parts) > 1 else ""
+
+
 _SOURCES = {
     "PROVIDER": "answered by {model}",
     "CACHE_EXACT": "served from the cache",
@@ -208,6 +218,8 @@ def sums(spans: Sequence[TraceSpan]) -> list[str]:
     ]
     saved = f" ({', '.join(causes)})" if causes else ""
     lines.append(f"charged {usd_exact(money[0])} · saved {usd_exact(money[1])}{saved}")
+    if made := _made_of(told):
+        lines.append(f"made of: {made}")
     prompt = f"prompt: {_anatomy(told)} tokens" if _anatomy(told) else ""
     usage = _usage(told)
     if usage and told.get(names.ANSWER_SOURCE) not in (None, "PROVIDER"):

@@ -129,6 +129,7 @@ class _JsonPrinter:
             "event": "up",
             "grpc": fleet.gateway,
             "http": f"{fleet.http}/v1",
+            "console": f"{fleet.http}/console",
             "ledger": fleet.ledger,
             "router": fleet.router,
             "directory": str(fleet.folder.path),
@@ -167,6 +168,7 @@ class _Printer:
         show(
             f"  gRPC  [bold]{fleet.gateway}[/]      HTTP  [bold]{fleet.http}/v1[/]", soft_wrap=True
         )
+        show(f"  Console, signed in to with the key: [bold]{fleet.http}/console[/]", soft_wrap=True)
         if keys.admin:
             show(f"\n  Your key, shown this once: [bold yellow]{keys.admin}[/]", soft_wrap=True)
         else:

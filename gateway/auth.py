@@ -88,6 +88,7 @@ class Keys:
             user=key.user,
             feature=key.feature,
             admin=key.role == key_pb2.KEY_ROLE_ADMIN,
+            viewer=key.role == key_pb2.KEY_ROLE_VIEWER,
             allowed_models=tuple(key.allowed_models),
             limits=Rates(
                 key.limits.requests_per_minute,

@@ -1,7 +1,8 @@
 """Budgets, keys and books at the gateway's door: an admin's calls, handed on to the ledger.
 
-The gateway answers these methods of LedgerService itself, for keys with the admin role and for
-their own tenant only. What moves money or looks at all tenants is not among them.
+The gateway answers these methods of LedgerService itself, for keys with the admin role (those that
+only read: with the viewer role too) and for their own tenant only. What moves money or looks at all
+tenants is not among them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,8 +14,9 @@ from spendgate.ledger.v1 import ledger_service_pb2 as pb
 from chassis.calls import current_call
 from chassis.deadline import Deadline
 from chassis.errors import FieldViolation, InvalidFields, RemoteError
+from gateway.audit import Audit
 from gateway.door import Identity
-from gateway.errors import AdminRequired, KeyInvalid, from_service
+from gateway.errors import ERRORS, AdminRequired, KeyInvalid, from_service
 
 SERVICE_NAME = "spendgate.ledger.v1.LedgerService"
 
@@ -33,6 +35,8 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "Report": ("tenant",),
     "ListEntries": ("tenant",),
 }
+# What a key with the viewer role may ask too.
+READS = frozenset({"GetBudget", "ListBudgets", "ListKeys", "Report", "ListEntries"})
 
 
 class Ledger(Protocol):
@@ -46,8 +50,9 @@ class Ledger(Protocol):
 class Desk:
     """Hands calls on."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, audit: Audit) -> None:
         self._ledger = ledger
+        self._audit = audit
 
     async def forward(self, method: str, request: Any, caller: object, deadline: Deadline) -> Any:
         """The ledger's answer; a request that names no tenant is the caller's own.
@@ -57,23 +62,57 @@ class Desk:
         """
         if not isinstance(caller, Identity):
             raise KeyInvalid
-        if not caller.admin:
+        outcome = "INTERNAL"
+        try:
+            answer = await self._forwarded(method, request, caller, deadline)
+            outcome = "OK"
+            return answer
+        except Exception as error:
+            outcome = RemoteError(ERRORS.to_status(error)).reason
+            raise
+        finally:
+            self._audit.did(
+                f"ledger.{method}",
+                outcome,
+                tenant=caller.tenant,
+                caller=caller.key_id,
+                target=_target(request),
+            )
+
+    async def _forwarded(
+        self, method: str, request: Any, caller: Identity, deadline: Deadline
+    ) -> Any:
+        if not (caller.admin or (caller.viewer and method in READS)):
             raise AdminRequired
-        *path, field = FORWARDED[method]
-        place = request
-        for name in path:
-            place = getattr(place, name)
-        if getattr(place, field) not in ("", caller.tenant):
-            where = ".".join((*path, field))
-            violation = FieldViolation(where, "is not the tenant of this key")
-            raise InvalidFields("REQUEST_INVALID", violation)
-        setattr(place, field, caller.tenant)
+        own_tenant(request, FORWARDED[method], caller)
         try:
             return await self._ledger.ask_ledger(method, request, deadline)
         except RemoteError as error:
             if error.reason:
                 raise
             raise from_service("ledger", error) from None
+
+
+def own_tenant(request: Any, path: tuple[str, ...], caller: Identity) -> None:
+    """Puts the caller's tenant where `path` says. Raises: InvalidFields for another one."""
+    *parents, field = path
+    place = request
+    for name in parents:
+        place = getattr(place, name)
+    if getattr(place, field) not in ("", caller.tenant):
+        violation = FieldViolation(".".join(path), "is not the tenant of this key")
+        raise InvalidFields("REQUEST_INVALID", violation)
+    setattr(place, field, caller.tenant)
+
+
+def _target(request: Any) -> str:
+    """The id of what is asked for, where the request has one."""
+    for place in (request, getattr(request, "budget", None), getattr(request, "key", None)):
+        for name in ("budget_id", "key_id"):
+            value = getattr(place, name, "")
+            if value and isinstance(value, str):
+                return value
+    return ""
 
 
 def add_to_server(desk: Desk, server: Any) -> None:

@@ -1,9 +1,10 @@
 """What the gateway's edges, gRPC and HTTP, ask of the gateway itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from spendgate.gateway.v1 import compare_pb2, estimate_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
@@ -21,6 +22,8 @@ class Identity:
     user: str = ""
     feature: str = ""
     admin: bool = False
+    # Reads the tenant's books and settings, calls no model.
+    viewer: bool = False
     # What the key may call ("*" at an end: any ending), how fast, and what is pinned to its calls.
     allowed_models: tuple[str, ...] = ()
     limits: Rates = NO_RATES
@@ -32,6 +35,15 @@ class Identity:
             model.startswith(name[:-1]) if name.endswith("*") else model == name
             for name in self.allowed_models
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Tokens of a prompt. The real number is expected within `error_bound_permille` of them; 0 when
+    they are exact."""
+
+    tokens: int
+    error_bound_permille: int
 
 
 class Door(Protocol):
@@ -57,8 +69,40 @@ class Door(Protocol):
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         """Answers piece by piece, the summary last. Closing the iterator early cancels the call."""
+        ...
+
+    async def embed(
+        self, request: pb.EmbedRequest, identity: Identity, traceparent: str, deadline: Deadline
+    ) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        ...
+
+    async def count_tokens(
+        self, request: pb.CompleteRequest, identity: Identity, deadline: Deadline
+    ) -> TokenCount:
+        """What a model would be asked to read. Nothing is called, booked or kept."""
+        ...
+
+    async def estimate(
+        self,
+        request: estimate_pb2.EstimateRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> estimate_pb2.EstimateResponse:
+        """What a prompt would cost. Nothing is booked."""
+        ...
+
+    async def compare(
+        self,
+        request: compare_pb2.CompareRequest,
+        identity: Identity,
+        traceparent: str,
+        deadline: Deadline,
+    ) -> compare_pb2.CompareResponse:
+        """The same prompt by several models, each a request of its own."""
         ...
 
     async def submit_feedback(

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from opentelemetry.trace import Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
-from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2, lease_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -78,6 +78,18 @@ class Services(Protocol):
 
     async def release(self, item: ledger_pb.ReleaseItem, deadline: Deadline) -> hold_pb2.Hold:
         """A hold given back."""
+        ...
+
+    async def acquire_lease(
+        self, request: ledger_pb.AcquireLeaseRequest, deadline: Deadline
+    ) -> lease_pb2.Lease:
+        """A slice of budgets set aside."""
+        ...
+
+    async def return_lease(
+        self, request: ledger_pb.ReturnLeaseRequest, deadline: Deadline
+    ) -> hold_pb2.Hold:
+        """A slice given back."""
         ...
 
     async def record(self, item: ledger_pb.RecordItem, deadline: Deadline) -> entry_pb2.Entry:

@@ -9,21 +9,22 @@ from spendgate.gateway.v1 import gateway_service_pb2_grpc as pb_grpc
 
 from chassis.calls import current_call
 from gateway.compression_trials import Caller, CompressionTest
-from gateway.door import Identity
+from gateway.door import Door, Identity
 from gateway.errors import KeyInvalid
-from gateway.saga.complete import Completer
+from gateway.validate_embed import check_reply
 
 SERVICE_NAME = "spendgate.gateway.v1.GatewayService"
 # The saga opens the request's root span itself, at both edges alike.
 OWN_SPAN_METHODS = frozenset(
-    f"/{SERVICE_NAME}/{method}" for method in ("Complete", "StreamComplete", "TestCompression")
+    f"/{SERVICE_NAME}/{method}"
+    for method in ("Complete", "StreamComplete", "Embed", "TestCompression")
 )
 
 
 class GatewayServicer(pb_grpc.GatewayServiceServicer):
     """spendgate.gateway.v1.GatewayService."""
 
-    def __init__(self, door: Completer, compression: CompressionTest) -> None:
+    def __init__(self, door: Door, compression: CompressionTest) -> None:
         self._door = door
         self._compression = compression
 
@@ -43,6 +44,14 @@ class GatewayServicer(pb_grpc.GatewayServiceServicer):
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def Embed(self, request: pb.EmbedRequest, _: Any) -> pb.EmbedResponse:
+        """Makes vectors of texts."""
+        check_reply(request)
+        call = current_call()
+        return await self._door.embed(
+            request, _identity(call.caller), call.traceparent, call.deadline
+        )
 
     async def SubmitFeedback(
         self, request: pb.SubmitFeedbackRequest, _: Any

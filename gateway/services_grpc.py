@@ -6,9 +6,10 @@ from typing import Any
 from opentelemetry.trace import INVALID_SPAN, Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.cache.v1 import cache_service_pb2_grpc as cache_grpc
-from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2, lease_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
+from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_grpc
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.router.v1 import router_service_pb2_grpc as router_grpc
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -53,6 +54,13 @@ class GrpcServices:
         to_cache = caches.stub(cache_grpc.CacheServiceStub)
         self._router = self._routes.stub(router_grpc.RouterServiceStub)
         self._ledger = self._books.stub(ledger_grpc.LedgerServiceStub)
+        # What people ask, each as it comes.
+        self._asked: dict[str, tuple[Link, Any]] = {
+            "ledger": (self._books, self._ledger),
+            "reading": (self._books, self._books.stub(reading_grpc.ReadingServiceStub)),
+            "router": (self._routes, self._router),
+            "cache": (caches, to_cache),
+        }
         self._prepare = BatchHop(tokens, to_tokenizer.Prepare, tokenizer_pb.PrepareRequest)
         self._count = BatchHop(tokens, to_tokenizer.Count, tokenizer_pb.CountRequest)
         self._usage = BatchHop(tokens, to_tokenizer.ReportUsage, tokenizer_pb.ReportUsageRequest)
@@ -166,6 +174,22 @@ class GrpcServices:
         hold: hold_pb2.Hold = await self._release.call(item, deadline)
         return hold
 
+    async def acquire_lease(
+        self, request: ledger_pb.AcquireLeaseRequest, deadline: Deadline
+    ) -> lease_pb2.Lease:
+        """A slice of budgets set aside."""
+        response = await self._books.call(self._ledger.AcquireLease, request, deadline)
+        lease: lease_pb2.Lease = response.lease
+        return lease
+
+    async def return_lease(
+        self, request: ledger_pb.ReturnLeaseRequest, deadline: Deadline
+    ) -> hold_pb2.Hold:
+        """A slice given back."""
+        response = await self._books.call(self._ledger.ReturnLease, request, deadline)
+        hold: hold_pb2.Hold = response.hold
+        return hold
+
     async def record(self, item: ledger_pb.RecordItem, deadline: Deadline) -> entry_pb2.Entry:
         """A row booked that had no hold."""
         entry: entry_pb2.Entry = await self._record.call(item, deadline)
@@ -187,7 +211,12 @@ class GrpcServices:
 
     async def ask_ledger(self, method: str, request: Any, deadline: Deadline) -> Any:
         """See gateway.desk.Ledger."""
-        return await self._books.call(getattr(self._ledger, method), request, deadline)
+        return await self.ask("ledger", method, request, deadline)
+
+    async def ask(self, service: str, method: str, request: Any, deadline: Deadline) -> Any:
+        """See gateway.console.forwards.Fleet."""
+        link, stub = self._asked[service]
+        return await link.call(getattr(stub, method), request, deadline)
 
     async def list_models(
         self, deadline: Deadline, span: Span = INVALID_SPAN

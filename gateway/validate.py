@@ -7,7 +7,9 @@ from typing import Any
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 
+from catalog.caching import TtlClassName
 from chassis.errors import FieldViolation, InvalidFields
+from gateway.anthropic.unpriced import unpriced
 from gateway.openai.read import object_from, value_from
 
 NAME_BYTES_MAX = 128
@@ -17,6 +19,8 @@ TAG_NAME_BYTES_MAX = 64
 TAG_VALUE_BYTES_MAX = 128
 # Budgets count on tags that begin so to be what a caller's token claims.
 CLAIM_PREFIX = "claim."
+KEY_BYTES_MAX = 128
+TTL_CLASSES = tuple(each.value for each in TtlClassName)
 OUTPUT_TOKENS_MAX = 10**9
 CHOICES_MAX = 16
 KEEP_PERCENT_MAX = 99
@@ -26,6 +30,10 @@ STOPS_MAX = 16
 # through would book a wrong price.
 STANDARD_TIERS = ("auto", "default", "standard", None)
 UNPRICED_OPTIONS = frozenset({"web_search_options"})
+UNPRICED_TOOLS = (
+    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation",
+    "google_",
+)  # fmt: skip
 _REASON = "REQUEST_INVALID"
 
 
@@ -41,7 +49,7 @@ def check_request(
     violations = [
         *_of_model(request.model),
         *_of_sampling(request.prompt.sampling),
-        *_of_options(request.options),
+        *options_violations(request.options),
         *_of_json(request.prompt),
     ]
     if not request.prompt.messages:
@@ -80,7 +88,8 @@ def _of_sampling(sampling: chat_pb2.Sampling) -> Iterator[FieldViolation]:
         yield FieldViolation("prompt.sampling.stop", f"takes at most {STOPS_MAX} texts")
 
 
-def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
+def options_violations(options: pb.RequestOptions) -> Iterator[FieldViolation]:
+    """What is wrong with a caller's choices."""
     for name in ("feature", "user", "project", "session"):
         if len(getattr(options, name).encode()) > NAME_BYTES_MAX:
             yield FieldViolation(f"options.{name}", f"takes at most {NAME_BYTES_MAX} bytes")
@@ -95,6 +104,13 @@ def _of_options(options: pb.RequestOptions) -> Iterator[FieldViolation]:
             yield FieldViolation("options.tags", f"values have at most {TAG_VALUE_BYTES_MAX} bytes")
     if options.HasField("cost_max_nanos") and options.cost_max_nanos < 1:
         yield FieldViolation("options.cost_max_nanos", "is at least 1")
+    key = options.idempotency_key
+    if key and not (key.isascii() and key.isprintable() and len(key) <= KEY_BYTES_MAX):
+        yield FieldViolation(
+            "options.idempotency_key", f"takes at most {KEY_BYTES_MAX} bytes of printable ASCII"
+        )
+    if options.cache_ttl_class and options.cache_ttl_class not in TTL_CLASSES:
+        yield FieldViolation("options.cache_ttl_class", f"is one of {', '.join(TTL_CLASSES)}")
     yield from _of_shaping(options)
     if options.cache_mode not in pb.CacheMode.values():
         yield FieldViolation("options.cache_mode", "is not a mode this gateway knows")
@@ -132,6 +148,7 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
         (f"prompt.tools[{place}].parameters_json", tool.parameters_json, object_from)
         for place, tool in enumerate(prompt.tools)
     ]
+    yield from _unpriced_tools(prompt)
     for path, text, read in texts:
         if not text:
             continue
@@ -142,6 +159,21 @@ def _of_json(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
             continue
         if path == "prompt.extra_json":
             yield from _unpriced_options(value)
+            yield from (FieldViolation(field, why) for field, why in unpriced(value))
+
+
+def _unpriced_tools(prompt: chat_pb2.Prompt) -> Iterator[FieldViolation]:
+    for place, tool in enumerate(prompt.tools):
+        path = f"prompt.tools[{place}].extra_json"
+        try:
+            kind = object_from(tool.extra_json, path).get("type")
+        except InvalidFields as error:
+            yield from error.violations
+            continue
+        if isinstance(kind, str) and kind.startswith(UNPRICED_TOOLS):
+            yield FieldViolation(
+                f"prompt.tools[{place}]", "is billed apart from tokens, which has no price here"
+            )
 
 
 def _unpriced_options(extra: dict[str, Any]) -> Iterator[FieldViolation]:

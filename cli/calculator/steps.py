@@ -68,7 +68,7 @@ DO = {
     "instructions": "rewrite the instructions; spendgate compression test says if answers stand",
     "compression": "nothing: lossless is the default; level tool_results goes further",
     "routing": 'call the model "auto" with the policy target',
-    "batch": "send what can wait through the provider's batch API",
+    "batch": "send what can wait as a batch job (docs/batch.md)",
 }
 
 

@@ -4,7 +4,7 @@
   lock                 held while a fleet runs here
   secrets.json         minted once: the fleet's own token, the pepper of the ledger's keys
   fleet.json           where the running fleet is; gone when none runs
-  ledger.db  redis/  outbox/  ratios/  logs/
+  ledger.db  redis/  outbox/  batches/  ratios/  logs/
 """
 
 import contextlib
@@ -71,6 +71,11 @@ class Folder:
     def outbox(self) -> Path:
         """What the gateway must still book."""
         return self.path / "outbox"
+
+    @property
+    def batches(self) -> Path:
+        """Batch jobs and files."""
+        return self.path / "batches"
 
     @property
     def outcomes(self) -> Path:

@@ -94,9 +94,11 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
     except ConfigError as error:
         raise PlanProblem(str(error), "mend it; check with: spendgate config check") from error
     missing = sorted(
-        f"{provider.api_key_env} (the key of provider {name})"
-        for name, provider in config.providers.items()
-        if provider.api_key_env and not environ.get(provider.api_key_env)
+        f"{variable} (the key of provider {name})"
+        for name, whole in config.providers.items()
+        for provider in whole.places()
+        for variable in provider.secret_names()
+        if not environ.get(variable)
     )
     if missing:
         raise PlanProblem(
@@ -108,7 +110,8 @@ def read_config(path: Path | None, environ: Mapping[str, str]) -> FleetConfig:
 
 def needs_local_model(config: FleetConfig, environ: Mapping[str, str]) -> bool:
     """Whether a provider is the local model, and nobody said that it runs already."""
-    asked = any(provider.base_url_env == LOCAL_MODEL_URL for provider in config.providers.values())
+    places = [place for provider in config.providers.values() for place in provider.places()]
+    asked = any(place.base_url_env == LOCAL_MODEL_URL for place in places)
     return asked and not environ.get(LOCAL_MODEL_URL)
 
 
@@ -122,6 +125,7 @@ def make_plan(
     ports: Ports,
     redis_url: str,
     otlp: str,
+    traces: str,
 ) -> Plan:
     """Every program with its port and its settings. Raises PlanProblem for unknown variables."""
     environ = options.environ
@@ -134,13 +138,16 @@ def make_plan(
         "SPENDGATE_REDIS_URL": redis_url,
         "SPENDGATE_DATABASE_URL": environ.get("SPENDGATE_DATABASE_URL") or folder.database_url,
         "SPENDGATE_OUTBOX_DIR": environ.get("SPENDGATE_OUTBOX_DIR") or str(folder.outbox),
+        "SPENDGATE_BATCH_DIR": environ.get("SPENDGATE_BATCH_DIR") or str(folder.batches),
         "SPENDGATE_OUTCOMES_FILE": environ.get("SPENDGATE_OUTCOMES_FILE") or str(folder.outcomes),
         "SPENDGATE_RATIOS_DIR": environ.get("SPENDGATE_RATIOS_DIR") or str(folder.ratios),
         "SPENDGATE_CONFIG": str(config_path) if config_path else "",
-        "SPENDGATE_OTLP_ENDPOINT": environ.get("SPENDGATE_OTLP_ENDPOINT") or otlp,
+        # The store here hands spans on to the operator's own, if there is one.
+        "SPENDGATE_OTLP_ENDPOINT": otlp,
         "SPENDGATE_DRAIN_SECONDS_MAX": environ.get("SPENDGATE_DRAIN_SECONDS_MAX")
         or str(DRAIN_SECONDS_MAX),
         "SPENDGATE_HTTP_LISTEN": http,
+        **_traces(environ, traces),
         **{f"SPENDGATE_{name.upper()}_ADDRESS": address for name, address in where.items()},
     }
     programs = []
@@ -162,6 +169,13 @@ def make_plan(
         ledger=where["ledger"],
         config=config_path,
     )
+
+
+def _traces(environ: Mapping[str, str], own: str) -> dict[str, str]:
+    """Where the console reads traces: as told, else where the fleet itself keeps them."""
+    if environ.get("SPENDGATE_TRACES_URL") or environ.get("SPENDGATE_OTLP_ENDPOINT"):
+        return {}
+    return {"SPENDGATE_TRACES_URL": own, "SPENDGATE_TRACES_FORM": "spendgate"}
 
 
 def _local_model(environ: Mapping[str, str], port: int) -> Program:
@@ -215,7 +229,8 @@ def check_variables(environ: Mapping[str, str], config: FleetConfig) -> None:
     for name in (*SERVICE_PORTS, "gateway"):
         known |= settings_of(name).variables().keys()
     for provider in config.providers.values():
-        known |= {provider.api_key_env or "", provider.base_url_env or ""}
+        for place in provider.places():
+            known |= {*place.secret_names(), place.base_url_env or ""}
     known |= config.alerts.variables()
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:

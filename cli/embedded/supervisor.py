@@ -32,6 +32,7 @@ from cli.embedded.redis import (
     major,
     version_at,
 )
+from cli.embedded.trace_forward import forwarding
 from cli.embedded.trace_server import TraceDoors, serving_traces
 from cli.embedded.trace_store import TraceStore
 
@@ -104,7 +105,10 @@ async def running_fleet(options: Options, tell: Tell = lambda news: None) -> Asy
         folder.trim_logs()
         ports = stack.enter_context(Ports())
         store = TraceStore()
-        doors = await stack.enter_async_context(serving_traces(store, secrets.internal_token))
+        told = options.environ.get("SPENDGATE_OTLP_ENDPOINT", "")
+        forward = await stack.enter_async_context(forwarding(told))
+        serving = serving_traces(store, secrets.internal_token, forward)
+        doors = await stack.enter_async_context(serving)
         group = await stack.enter_async_context(ChildGroup())
         keeper = Keeper(group, folder, tell)
         try:
@@ -123,6 +127,7 @@ async def running_fleet(options: Options, tell: Tell = lambda news: None) -> Asy
                     ports=ports,
                     redis_url=redis_url,
                     otlp=doors.otlp,
+                    traces=doors.url,
                 )
             except NoPort as error:
                 raise PlanProblem(str(error)) from error

@@ -12,6 +12,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_rpc
 
+from cli.embedded.trace_forward import Forward
 from cli.embedded.trace_store import TraceStore
 
 RECEIVE_BYTES_MAX = 16 * 1024 * 1024
@@ -28,21 +29,27 @@ class TraceDoors:
 
 
 class _Receiver(otlp_rpc.TraceServiceServicer):
-    def __init__(self, store: TraceStore) -> None:
+    def __init__(self, store: TraceStore, forward: Forward | None) -> None:
         self._store = store
+        self._forward = forward
 
     async def Export(  # noqa: N802  the protocol's name
         self, request: otlp.ExportTraceServiceRequest, context: Any
     ) -> otlp.ExportTraceServiceResponse:
         await self._store.add(request)
+        if self._forward is not None:
+            self._forward.take(request)
         return otlp.ExportTraceServiceResponse()
 
 
 @asynccontextmanager
-async def serving_traces(store: TraceStore, token: str) -> AsyncIterator[TraceDoors]:
-    """Both doors on loopback, on free ports. Readers must show `token` as a bearer token."""
+async def serving_traces(
+    store: TraceStore, token: str, forward: Forward | None = None
+) -> AsyncIterator[TraceDoors]:
+    """Both doors on loopback, on free ports. Readers must show `token` as a bearer token. What
+    comes in goes to `forward` too."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", RECEIVE_BYTES_MAX)])
-    otlp_rpc.add_TraceServiceServicer_to_server(_Receiver(store), server)
+    otlp_rpc.add_TraceServiceServicer_to_server(_Receiver(store, forward), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     runner = web.AppRunner(_app(store, token), access_log=None)

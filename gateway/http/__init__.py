@@ -1,1 +1,1 @@
-"""The OpenAI-compatible edge."""
+"""The HTTP door: OpenAI's and Anthropic's APIs."""

@@ -1,9 +1,9 @@
 """What callers set and are told in HTTP headers beside OpenAI's JSON."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from multidict import CIMultiDictProxy
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
@@ -14,9 +14,12 @@ from gateway.openai.wire import cache_word, counts_money, saved_nanos, usd
 PREFIX = "x-spendgate-"
 TRACEPARENT_BYTES_MAX = 128
 _USD = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?", re.ASCII)
 _TOKENS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _NANOS_DIGITS = 9
 NANOS_PER_USD = 1_000_000_000
+# Of a header; the field beside the answer tells all of them.
+WARNINGS_CHARS_MAX = 1_024
 # All that is printable in ASCII but the percent sign.
 _SAFE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -24,14 +27,20 @@ _NAMES = {
     PREFIX + "feature": "feature",
     PREFIX + "session": "session",
     PREFIX + "project": "project",
+    PREFIX + "user": "user",
+    PREFIX + "cache-ttl-class": "cache_ttl_class",
+    "idempotency-key": "idempotency_key",
 }
 _CACHE = PREFIX + "cache"
 _CACHE_EXPLAIN = PREFIX + "cache-explain"
+_TAGS = PREFIX + "tags"
+TIMEOUT = PREFIX + "timeout-seconds"
 _COST_MAX = PREFIX + "cost-max-usd"
 _COMPRESSION = PREFIX + "compression"
 _CONTEXT = PREFIX + "context"
 _BUDGET_TOKENS = PREFIX + "context-budget-tokens"
 _SUMMARY_MODEL = PREFIX + "summary-model"
+_HEDGE = PREFIX + "hedge"
 _LEVELS = {
     "off": gateway_pb2.COMPRESSION_LEVEL_OFF,
     "lossless": gateway_pb2.COMPRESSION_LEVEL_LOSSLESS,
@@ -66,7 +75,7 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
     """
     known = {
         *_NAMES, _CACHE, _CACHE_EXPLAIN, _COST_MAX, _COMPRESSION, _CONTEXT, _BUDGET_TOKENS,
-        _SUMMARY_MODEL,
+        _SUMMARY_MODEL, _HEDGE, _TAGS, TIMEOUT,
     }  # fmt: skip
     for name in headers:
         if name.lower().startswith(PREFIX) and name.lower() not in known:
@@ -78,6 +87,18 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
         options.cache_mode = mode
     if level := _choice(headers, _COMPRESSION, _LEVELS):
         options.compression.level = level
+    _add_context(headers, options)
+    if (hedge := _choice(headers, _HEDGE, _SWITCH)) is not None:
+        options.hedge = hedge
+    for name, value in _tags(only(headers, _TAGS)):
+        options.tags[name] = value
+    options.cache_explain = bool(_choice(headers, _CACHE_EXPLAIN, _SWITCH))
+    if amount := only(headers, _COST_MAX):
+        options.cost_max_nanos = _nanos(amount)
+
+
+def _add_context(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
+    """How the conversation is fitted."""
     if policy := _choice(headers, _CONTEXT, _POLICIES):
         options.context.policy = policy
     if tokens := only(headers, _BUDGET_TOKENS):
@@ -86,9 +107,25 @@ def add_options(headers: Headers, options: gateway_pb2.RequestOptions) -> None:
         options.context.budget_tokens = int(tokens)
     if model := only(headers, _SUMMARY_MODEL):
         options.context.summary_model = model
-    options.cache_explain = bool(_choice(headers, _CACHE_EXPLAIN, _SWITCH))
-    if amount := only(headers, _COST_MAX):
-        options.cost_max_nanos = _nanos(amount)
+
+
+def timeout_seconds(headers: Headers) -> float | None:
+    """How long the caller will wait, None when it does not say. Raises: InvalidFields."""
+    text = only(headers, TIMEOUT)
+    if not text:
+        return None
+    if not _SECONDS.fullmatch(text) or not float(text):
+        raise invalid(TIMEOUT, "must be seconds above 0, with at most 3 decimals")
+    return float(text)
+
+
+def _tags(text: str) -> Iterator[tuple[str, str]]:
+    """name=value pairs with commas between; in values, %2C stands for a comma."""
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise invalid(_TAGS, "must be name=value pairs with commas between")
+        yield unquote(name.strip()), unquote(value.strip())
 
 
 def _choice(headers: Headers, name: str, values: Mapping[str, ValueT]) -> ValueT | None:
@@ -135,12 +172,16 @@ def summary_headers(
         "cost-nanos": str(summary.cost_nanos),
         "saved-nanos": str(saved_nanos(summary)),
     }
+    if summary.idempotent_replay:
+        told["idempotent-replay"] = "true"
     if summary.HasField("similarity"):
         told["similarity"] = f"{summary.similarity:.4f}"
     if summary.cache_refused_by:
         told["cache-refused-by"] = summary.cache_refused_by
     if summary.feedback_token:
         told["feedback-token"] = summary.feedback_token
+    if summary.warnings:
+        told["warnings"] = "; ".join(summary.warnings)[:WARNINGS_CHARS_MAX]
     if summary.HasField("tightest") and counts_money(summary.tightest):
         told["budget-left-nanos"] = str(summary.tightest.left_nanos)
     # Names are the operator's free choice, a header's characters are not.

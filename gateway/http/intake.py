@@ -15,10 +15,12 @@ from google.rpc import status_pb2
 
 from chassis.deadline import Deadline
 from gateway.door import Door, Identity
-from gateway.http.headers import only
+from gateway.http.headers import only, timeout_seconds
 from gateway.openai.errors import HttpError
 from gateway.openai.read import NotJson
 
+# Where callers of Anthropic's API give their key.
+KEY_HEADER = "x-api-key"
 # Above this a body is read beside the loop: it takes about a millisecond.
 _OFF_LOOP_BYTES = 32 * 2**10
 
@@ -98,13 +100,22 @@ class Intake:
         self.door = door
         self.limits = limits
 
-    def deadline(self) -> Deadline:
-        """When a request that comes in now must have its answer."""
-        return Deadline.after(self.limits.request_seconds_max)
+    def deadline(self, request: web.Request | None = None) -> Deadline:
+        """When a request that comes in now must have its answer: as its x-spendgate-timeout-seconds
+        says, within the edge's limit. Raises: InvalidFields."""
+        deadline = Deadline.after(self.limits.request_seconds_max)
+        seconds = timeout_seconds(request.headers) if request is not None else None
+        return deadline if seconds is None else deadline.sooner(seconds)
 
-    async def identify(self, request: web.Request) -> Identity:
-        """The caller behind the `Authorization` header. Raises: errors.KeyInvalid."""
-        return await self.door.authenticate(only(request.headers, "authorization") or None)
+    async def identify(self, request: web.Request, key_header: str = "") -> Identity:
+        """The caller behind the `Authorization` header, or behind a key in `key_header`.
+
+        Raises: errors.KeyInvalid.
+        """
+        told = only(request.headers, "authorization")
+        if not told and key_header and (key := only(request.headers, key_header)):
+            told = f"Bearer {key}"
+        return await self.door.authenticate(told or None)
 
     async def read(self, request: web.Request, parse: Callable[[bytes], _Read]) -> _Read:
         """What `parse` makes of the body, which is only read once its sender is known.

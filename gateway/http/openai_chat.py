@@ -12,7 +12,7 @@ from gateway.door import Identity
 from gateway.http.edge import error_of
 from gateway.http.feedback import read_feedback
 from gateway.http.headers import add_options, summary_headers, traceparent
-from gateway.http.intake import Intake, Refusal, Route, json_response
+from gateway.http.intake import KEY_HEADER, Intake, Refusal, Route, json_response
 from gateway.http.openai_words import LIMIT_NAME, OpenAIWords
 from gateway.http.stream import send_stream
 from gateway.openai.chunk_stream import ChunkStream
@@ -51,7 +51,7 @@ class OpenAIChat:
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        deadline = self._intake.deadline()
+        deadline = self._intake.deadline(request)
         identity = await self._intake.identify(request)
         chat = await self._intake.read(request, parse_chat)
         request[LIMIT_NAME] = chat.limit_name
@@ -94,7 +94,10 @@ class OpenAIChat:
     async def _models(self, request: web.Request) -> web.StreamResponse:
         models = await self._list_models(request)
         data = [render_model(model) for model in models]
-        return json_response(200, {"object": "list", "data": data})
+        ids = [model["id"] for model in data] or [None]
+        # What SDKs of Anthropic's API look for stands beside what those of OpenAI's do.
+        pages = {"has_more": False, "first_id": ids[0], "last_id": ids[-1]}
+        return json_response(200, {"object": "list", "data": data, **pages})
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -105,5 +108,5 @@ class OpenAIChat:
         raise Refusal(404, message, code="model_not_found", param="model")
 
     async def _list_models(self, request: web.Request) -> Any:
-        await self._intake.identify(request)
+        await self._intake.identify(request, KEY_HEADER)
         return await self._intake.door.list_models(Deadline.after(_MODELS_SECONDS_MAX))

@@ -21,3 +21,19 @@ class OpenAIWords:
     def of_status(self, status: status_pb2.Status, request: web.Request) -> HttpError:
         """A status of the fleet."""
         return error_of(status, request.get(LIMIT_NAME, LIMIT_PARAM))
+
+
+class ResponsesWords(OpenAIWords):
+    """The same, for a protocol that has its prompt in `input`."""
+
+    def of_status(self, status: status_pb2.Status, request: web.Request) -> HttpError:
+        """A status of the fleet."""
+        told = super().of_status(status, request)
+        error = told.body["error"]
+        param = error["param"] or ""
+        if param.startswith("messages"):
+            # Places are counted otherwise there: several items make one message.
+            error["param"] = "input"
+        elif param.startswith("tools["):
+            error["param"] = param.replace(".function.", ".")
+        return told

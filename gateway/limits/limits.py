@@ -35,15 +35,19 @@ class Limits:
         clock: Callable[[], float],
     ) -> None:
         """`clock` gives seconds that never go back."""
-        self._per_key = _rates(config.per_key)
-        self._per_user = _rates(config.per_user)
-        self._models = {name: _rates(limit) for name, limit in config.models.items()}
+        self.take_over(config)
         self._own = own
         self._shared = shared
         self._new_id = new_id
         self._clock = clock
         self._away_until = 0.0
         self._leaving: set[asyncio.Task[None]] = set()
+
+    def take_over(self, config: LimitsConfig) -> None:
+        """Other limits hold from now on; what was counted so far counts."""
+        self._per_key = _rates(config.per_key)
+        self._per_user = _rates(config.per_user)
+        self._models = {name: _rates(limit) for name, limit in config.models.items()}
 
     @asynccontextmanager
     async def at_door(self, ask: Ask) -> AsyncIterator[None]:

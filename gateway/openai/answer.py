@@ -32,6 +32,7 @@ _FINISH_REASONS = {
     "stop_sequence": chat_pb2.FINISH_REASON_STOP,
     "max_tokens": chat_pb2.FINISH_REASON_LENGTH,
     "model_length": chat_pb2.FINISH_REASON_LENGTH,
+    "safety": chat_pb2.FINISH_REASON_CONTENT_FILTER,
 }
 
 
@@ -83,13 +84,21 @@ def read_chunk(value: Any) -> Chunk:
         deltas = [_delta(choice, at) for at, choice in enumerate(choices)]
         return Chunk(
             deltas=[delta for delta in deltas if delta is not None],
-            usage=read_usage(fields.take("usage")),
+            usage=_usage_of_chunk(fields),
             model=fields.text("model"),
             response_id=fields.text("id"),
             service_tier=fields.text("service_tier"),
         )
     except InvalidFields:
         raise BadAnswer from None
+
+
+def _usage_of_chunk(fields: Fields) -> UsageReading:
+    usage, groq = fields.take("usage"), fields.take("x_groq")
+    if usage is None and isinstance(groq, dict):
+        # Groq tells a stream's tokens in an object of its own.
+        usage = groq.get("usage")
+    return read_usage(usage)
 
 
 def _answer_fields(value: Any) -> Fields:

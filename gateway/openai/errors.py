@@ -28,7 +28,7 @@ _HTTP_STATUSES = {
     _Code.DEADLINE_EXCEEDED: 504,
 }
 # What says more than its code does.
-_STATUSES_OF_REASONS = {"PROVIDER_FAILED": 502, "OVERLOADED": 503}
+_STATUSES_OF_REASONS = {"PROVIDER_FAILED": 502, "OVERLOADED": 503, "CIRCUIT_OPEN": 503}
 # A provider's refusal keeps its status where that is about the request.
 _PROVIDER_STATUSES = frozenset({"400", "413", "415", "422"})
 
@@ -62,6 +62,8 @@ _PARAMS = {
     "options.feature": "x-spendgate-feature",
     "options.session": "x-spendgate-session",
     "options.project": "x-spendgate-project",
+    "options.idempotency_key": "idempotency-key",
+    "options.cache_ttl_class": "x-spendgate-cache-ttl-class",
     "options.cache_mode": "x-spendgate-cache",
     "options.cost_max_nanos": "x-spendgate-cost-max-usd",
     "prompt": "messages",

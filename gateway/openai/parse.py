@@ -55,7 +55,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     model = fields.required_text("model")
     stream = fields.boolean("stream") or False
     include_usage = _include_usage(fields, stream)
-    options = _options(fields)
+    options = options_of(fields)
     limit_name, limit = _output_tokens_max(fields)
     prompt = chat_pb2.Prompt(
         messages=_messages(fields),
@@ -262,7 +262,7 @@ def _include_usage(fields: Fields, stream: bool) -> bool:
     return Fields(value, "stream_options").boolean("include_usage") or False
 
 
-def _options(fields: Fields) -> gateway_pb2.RequestOptions:
+def options_of(fields: Fields) -> gateway_pb2.RequestOptions:
     """Attribution that the body carries: `user`, and `metadata` as tags."""
     options = gateway_pb2.RequestOptions(user=fields.text("user"))
     metadata = fields.take("metadata")

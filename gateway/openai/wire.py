@@ -8,6 +8,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb2
 
+from catalog.price import RATE_NAMES
 from gateway.openai.render import render_message
 from gateway.openai.usage import render_usage
 
@@ -170,6 +171,8 @@ def render_summary(
             "left_nanos": tightest.left_nanos,
             "limit_nanos": tightest.limit_nanos,
         }
+    if summary.warnings:
+        told["warnings"] = list(summary.warnings)
     if summary.notices:
         told["notices"] = [
             {
@@ -191,21 +194,45 @@ def counts_money(left: hold_pb2.BudgetLeft) -> bool:
 
 
 def render_model(model: router_pb2.Model) -> dict[str, Any]:
-    """An entry of the list of models. `created` is when its price began, 0 when not told."""
+    """An entry of the list of models, for SDKs of OpenAI's and of Anthropic's API. `created` and
+    `created_at` are when its price began, 0 when not told."""
     return {
         "id": model.model,
         "object": "model",
         "created": model.price.start_time.seconds,
         "owned_by": model.provider,
+        "type": "model",
+        "display_name": model.model,
+        "created_at": model.price.start_time.ToJsonString(),
         "spendgate": {
             "aliases": list(model.aliases),
             "upstream_model": model.upstream_model,
             "context_window_tokens": model.context_window_tokens,
             "output_tokens_max": model.output_tokens_max,
             "priced": model.price_status == router_pb2.PRICE_STATUS_PRICED,
+            "pricing": _pricing(model),
+            "capabilities": [
+                _word(router_pb2.Capability.Name(each), "CAPABILITY_")
+                for each in model.capabilities
+            ],
             "routable": model.routable,
         },
     }
+
+
+# Picos of a token in USD of a million of them: 10^-12 by 10^6.
+_PICOS_PER_USD_PER_MILLION = 10**6
+
+
+def _pricing(model: router_pb2.Model) -> dict[str, str] | None:
+    """USD for a million tokens by kind, as exact decimal text. None: not known, never 0."""
+    if model.price_status != router_pb2.PRICE_STATUS_PRICED:
+        return None
+    told = {"price_version": model.price.price_version}
+    for name in RATE_NAMES:
+        whole, part = divmod(getattr(model.price, name), _PICOS_PER_USD_PER_MILLION)
+        told[f"{name.removesuffix('_picos')}_usd_per_million"] = f"{whole}.{part:06d}"
+    return told
 
 
 def cache_word(summary: gateway_pb2.Summary, cache_mode: gateway_pb2.CacheMode) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from chassis.deadline import Deadline
+from gateway.net.guard import AddressGuard
 from gateway.providers.port import (
     Billed,
     ProviderError,
@@ -28,8 +30,9 @@ _POOL_IDLE_SECONDS_MAX = 15.0
 
 # A proxy gave up waiting: the work behind it may have been done.
 _WORK_MAY_BE_DONE = frozenset({502, 504, 520, 522, 524})
-# Not the caller's fault, though the status says so: 408 request timeout, 409 conflict, 425.
-_RETRYABLE_4XX = frozenset({408, 409, 425})
+# Not the caller's fault, though the status says so: 408 request timeout, 409 conflict, 424 the
+# model behind it failed, 425.
+_RETRYABLE_4XX = frozenset({408, 409, 424, 425})
 _OPERATORS_4XX = {
     401: Unavailability.CREDENTIALS,
     402: Unavailability.QUOTA_USED_UP,
@@ -46,8 +49,18 @@ _REFUSAL_CODES = {
     "content_policy_violation": Refusal.CONTENT_REFUSED,
     "moderation_blocked": Refusal.CONTENT_REFUSED,
 }
+# Google's word, in the details of a 400.
+_KEY_CODE = "API_KEY_INVALID"
+_TOO_LONG = (
+    "maximum context length",
+    "exceeds the maximum number of tokens",
+    "exceeds the available context size",
+    "too large for model with",
+)
 # Seconds since 1970, UTC.
 Clock = Callable[[], float]
+# How long to wait by the headers of an error, in seconds; the time now is since 1970.
+RetryAfter = Callable[[Mapping[str, str], float], float | None]
 
 # fmt: off
 _PARAMS = frozenset({
@@ -73,14 +86,22 @@ class HttpLimits:
     event_bytes_max: int = 4 * 2**20
 
 
-def open_session(connections_max: int = 1_024) -> aiohttp.ClientSession:
+def open_session(
+    guard: AddressGuard | None = None, connections_max: int = 1_024
+) -> aiohttp.ClientSession:
     """The pool that all providers share. To be closed by who opened it.
 
-    It keeps no cookies, takes no proxy from the environment and no netrc.
+    It connects only where `guard` lets it (the gateway always has one; without one, anywhere),
+    keeps no cookies, takes no proxy from the environment and no netrc.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=connections_max, keepalive_timeout=_POOL_IDLE_SECONDS_MAX
+            limit=connections_max,
+            keepalive_timeout=_POOL_IDLE_SECONDS_MAX,
+            resolver=guard,
+            socket_factory=guard.socket if guard is not None else None,
+            # A name is asked for again at each new connection, and looked at again.
+            use_dns_cache=False,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -91,12 +112,22 @@ class ProviderHttp:
     """Posts to one provider; what goes wrong comes out as a ProviderError."""
 
     def __init__(
-        self, provider: str, session: aiohttp.ClientSession, limits: HttpLimits, now: Clock
+        self,
+        provider: str,
+        session: aiohttp.ClientSession,
+        limits: HttpLimits,
+        now: Clock,
+        *,
+        error_words: "Callable[[bytes | None], ToldError] | None" = None,
+        retry_after: RetryAfter | None = None,
     ) -> None:
+        """`error_words` and `retry_after` read what a protocol tells otherwise than OpenAI's."""
         self._provider = provider
         self._session = session
         self._limits = limits
         self._now = now
+        self._told_error = told_error if error_words is None else error_words
+        self._retry_after = retry_after or retry_after_seconds
 
     @asynccontextmanager
     async def post(
@@ -107,7 +138,23 @@ class ProviderHttp:
         Left by an exception, a cancellation too, the connection is closed, not given back.
         Raises: ProviderRefused, ProviderUnavailable.
         """
-        left = deadline.sooner(self._limits.answer_seconds_max).left_seconds()
+        left = deadline.sooner(self._limits.answer_seconds_max)
+        async with self.ask("POST", url, body, headers, left, idle=idle) as response:
+            yield response
+
+    @asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes | aiohttp.FormData | None,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        idle: bool = True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The same for any method, and for as long as the deadline allows."""
+        left = deadline.left_seconds()
         if left <= 0:
             raise self._unavailable(Unavailability.TIMEOUT, Billed.NO)
         timeout = aiohttp.ClientTimeout(
@@ -115,9 +162,12 @@ class ProviderHttp:
             sock_connect=self._limits.connect_seconds_max,
             sock_read=self._limits.idle_seconds_max if idle else None,
         )
+        data = _in_pieces(body) if isinstance(body, bytes) else body
         try:
-            async with self._session.post(
-                url, data=_in_pieces(body), headers=headers, timeout=timeout, allow_redirects=False
+            # As it is: what is encoded in a path may be signed so.
+            target = URL(url, encoded=True)
+            async with self._session.request(
+                method, target, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 try:
                     if not 200 <= response.status < 300:
@@ -152,10 +202,13 @@ class ProviderHttp:
         status = response.status
         if status < 400:
             return self._unavailable(Unavailability.REDIRECT, Billed.NO, status)
-        code, param = _error_words(await read_at_most(response, _ERROR_BYTES_MAX))
+        told = self._told_error(await read_at_most(response, _ERROR_BYTES_MAX))
+        code, param = told.code, told.param
         if status == 429 or code in _QUOTA_CODES:
             used_up = code in _QUOTA_CODES
             reason = Unavailability.QUOTA_USED_UP if used_up else Unavailability.RATE_LIMITED
+        elif code == _KEY_CODE:
+            reason = Unavailability.CREDENTIALS
         elif status in _OPERATORS_4XX:
             reason = _OPERATORS_4XX[status]
         elif status >= 500 or status in _RETRYABLE_4XX:
@@ -164,12 +217,13 @@ class ProviderHttp:
             large = Refusal.REQUEST_TOO_LARGE if status == 413 else Refusal.REQUEST_INVALID
             refusal = _REFUSAL_CODES.get(code, large)
             return ProviderRefused(self._provider, http_status=status, reason=refusal, param=param)
+        asked = self._retry_after(response.headers, self._now())
         return ProviderUnavailable(
             self._provider,
             reason,
             billed=Billed.UNKNOWN if status in _WORK_MAY_BE_DONE else Billed.NO,
             http_status=status,
-            retry_after_seconds=retry_after_seconds(response.headers, self._now()),
+            retry_after_seconds=told.retry_after_seconds if asked is None else asked,
         )
 
 
@@ -207,21 +261,51 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
     return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)
 
 
-def _error_words(body: bytes | None) -> tuple[str, str]:
-    """(code, param) of an error body where they are words we know, "" otherwise."""
+@dataclass(frozen=True, slots=True)
+class ToldError:
+    """What an error's body says, in words that are known; "" and None where it says nothing."""
+
+    code: str = ""
+    param: str = ""
+    retry_after_seconds: float | None = None
+
+
+def told_error(body: bytes | None) -> ToldError:
+    """Reads the error object that OpenAI's, Google's and Mistral's APIs have in common."""
     try:
-        error = orjson.loads(body or b"")["error"]
-        return _known_code(error), _known_param(error.get("param"))
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return "", ""
+        value = orjson.loads(body or b"")
+        value = value[0] if isinstance(value, list) else value
+        # Mistral's errors are not wrapped.
+        error = value.get("error") or value
+        details = [each for each in error.get("details") or () if isinstance(each, dict)]
+        return ToldError(
+            _known_code(error, details), _known_param(error.get("param")), _retry_delay(details)
+        )
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
+        return ToldError()
 
 
-def _known_code(error: Mapping[str, Any]) -> str:
+def _known_code(error: Mapping[str, Any], details: list[dict[str, Any]]) -> str:
     for name in ("code", "type"):
         word = error.get(name)
         if isinstance(word, str) and (word in _QUOTA_CODES or word in _REFUSAL_CODES):
             return word
+    if any(each.get("reason") == _KEY_CODE for each in details):
+        return _KEY_CODE
+    # Looked at, never repeated: many servers have no code for it.
+    message = error.get("message")
+    if isinstance(message, str) and any(phrase in message.lower() for phrase in _TOO_LONG):
+        return "context_length_exceeded"
     return ""
+
+
+def _retry_delay(details: list[dict[str, Any]]) -> float | None:
+    """google.rpc.RetryInfo in JSON: Google says there, not in a header, when to come back."""
+    for each in details:
+        delay = each.get("retryDelay")
+        if isinstance(delay, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?s", delay, re.ASCII):
+            return min(float(delay[:-1]), RETRY_AFTER_SECONDS_MAX)
+    return None
 
 
 def _known_param(param: Any) -> str:

@@ -7,7 +7,7 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as gateway_pb2
 
 # Texts that name a thing: sent anew they replace, they do not add.
-_NAMES = frozenset({"id", "type", "index", "format", "role"})
+_NAMES = frozenset({"id", "type", "index", "format", "role", "thought_signature"})
 
 
 class _ToolCall:

@@ -1,187 +1,190 @@
-"""Any server that speaks OpenAI's chat completions, behind the provider port."""
+"""Servers that speak OpenAI's chat completions, Azure's among them, behind the provider port."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
-from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
 
-import aiohttp
-import orjson
 from pydantic import SecretStr
+from spendgate.chat.v1 import chat_pb2
 
-from chassis.deadline import Deadline
-from chassis.errors import InvalidFields
-from gateway.openai.answer import BadAnswer, Chunk, FailedInside, read_answer, read_chunk
+from gateway.anthropic.for_others import chat_prompt
+from gateway.openai.answer import BadAnswer, read_answer, read_chunk
 from gateway.openai.render import render_prompt
 from gateway.openai.usage import UsageReading
-from gateway.providers.http import Clock, HttpLimits, ProviderHttp
-from gateway.providers.port import (
-    Billed,
-    ProviderAnswer,
-    ProviderCall,
-    ProviderDelta,
-    ProviderEnd,
-    ProviderRefused,
-    ProviderUnavailable,
-    Unavailability,
-)
-from gateway.providers.sse import EventTooLarge, SseParser
+from gateway.providers.dialects import FOREIGN_FIELDS, Dialect, dialect_of
+from gateway.providers.options import Options
+from gateway.providers.port import ProviderAnswer, ProviderCall, ProviderEnd
+from gateway.providers.prompt_cache import cache_key
+from gateway.providers.wire import CutOff, Line, WireProvider, json_of
 
-LimitField = Literal["max_tokens", "max_completion_tokens"]
-
-# Above this, translation is done beside the loop: it takes about a millisecond.
-_OFF_LOOP_BYTES = 32 * 2**10
-# Silence allowed between the end of a stream and the end of its response; then the connection
-# is given up, which costs no more than a new one.
-_DRAIN_SECONDS_MAX = 0.05
 _DONE = b"[DONE]"
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
+
+class Address:
+    """Where calls of one server go and what opens it. `base_url` goes up to and includes /v1."""
+
+    def __init__(self, base_url: str, api_key: SecretStr | None) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._key = api_key
+
+    def url(self, path: str, model: str) -> str:
+        """The URL of a path such as "/embeddings", for a model by its upstream name."""
+        del model
+        return self._base_url + path
+
+    def headers(self) -> Mapping[str, str]:
+        """The key."""
+        if self._key is None:
+            return {}
+        return {"Authorization": f"Bearer {self._key.get_secret_value()}"}
 
 
-def limit_field_of(base_url: str) -> LimitField:
-    """What the server at `base_url` calls the limit on output tokens.
+class AzureAddress(Address):
+    """A resource of Azure OpenAI: `base_url` is its endpoint, without a path.
 
-    OpenAI's reasoning models refuse the older name; most other servers know only that.
+    Without a version the v1 API is called, which takes the deployment's name as the model; with a
+    dated one ("2024-10-21") the path names the deployment.
     """
-    host = urlsplit(base_url).hostname or ""
-    newer = host == "api.openai.com" or host.endswith(".openai.azure.com")
-    return "max_completion_tokens" if newer else "max_tokens"
+
+    def __init__(
+        self, base_url: str, api_key: SecretStr | None, api_version: str | None = None
+    ) -> None:
+        endpoint = base_url.rstrip("/").removesuffix("/openai/v1").removesuffix("/openai")
+        super().__init__(endpoint, api_key)
+        self._version = api_version
+
+    def url(self, path: str, model: str) -> str:
+        """The URL of a path, for a deployment."""
+        if self._version is None or not self._version[:1].isdigit():
+            query = "" if self._version is None else "?" + urlencode({"api-version": self._version})
+            return f"{self._base_url}/openai/v1{path}{query}"
+        deployment = quote(model, safe="")
+        query = urlencode({"api-version": self._version})
+        return f"{self._base_url}/openai/deployments/{deployment}{path}?{query}"
+
+    def headers(self) -> Mapping[str, str]:
+        """The key, in Azure's own header."""
+        return {} if self._key is None else {"api-key": self._key.get_secret_value()}
 
 
-class OpenAIProvider:
+class ChatWire:
+    """gateway.providers.wire.Wire: OpenAI's chat completions in one dialect."""
+
+    def __init__(self, address: Address, dialect: Dialect, *, prompt_caching: bool = True) -> None:
+        self._address = address
+        self._dialect = dialect
+        self._keys = dialect.prompt_cache_key and prompt_caching
+
+    def url(self, call: ProviderCall, *, stream: bool) -> str:
+        """Where the call goes."""
+        del stream
+        return self._address.url("/chat/completions", call.model)
+
+    def headers(self) -> Mapping[str, str]:
+        """The operator's key."""
+        return self._address.headers()
+
+    def render(self, call: ProviderCall, options: Options, *, stream: bool) -> dict[str, Any]:
+        """The call as JSON. Raises: InvalidFields, OptionUnsupported."""
+        dialect = self._dialect
+        told = _without_other_protocols(render_prompt(call.prompt), options, dialect)
+        told = options.without(told, sorted(dialect.lacking))
+        if dialect.one_choice and told.get("n", 1) > 1:
+            told = options.without(told, ["n"])
+        for message in told["messages"]:
+            _fit(message, dialect)
+        body: dict[str, Any] = {
+            "model": call.model,
+            **{dialect.renamed.get(name, name): value for name, value in told.items()},
+            dialect.limit_field: call.output_tokens_max,
+        }
+        if self._keys and "prompt_cache_key" not in body and (key := cache_key(call)):
+            body["prompt_cache_key"] = key
+        if stream:
+            body["stream"] = True
+            if dialect.usage_on_request:
+                # Without it a stream tells no tokens, and what is not told is not booked.
+                body["stream_options"] = {"include_usage": True}
+        return body
+
+    def read(self, value: Any) -> ProviderAnswer:
+        """A whole answer. Raises: BadAnswer, FailedInside."""
+        return read_answer(value)
+
+    def stream(self) -> "ChatStream":
+        """A reading of one stream."""
+        return ChatStream()
+
+
+class OpenAIProvider(WireProvider):
     """Calls the server at `base_url`, which goes up to and includes /v1."""
 
     def __init__(
         self,
+        line: Line,
         *,
-        name: str,
         base_url: str,
         api_key: SecretStr | None,
-        session: aiohttp.ClientSession,
-        limits: HttpLimits,
-        now: Clock,
-        limit_field: LimitField | None = None,
+        dialect: Dialect | None = None,
     ) -> None:
-        """`name` is the configured one. `limit_field` defaults to what the address tells."""
-        self._name = name
-        self._url = base_url.rstrip("/") + "/chat/completions"
-        self._limit_field = limit_field or limit_field_of(base_url)
-        self._limits = limits
-        self._http = ProviderHttp(name, session, limits, now)
-        self._headers = {
-            "Content-Type": "application/json",
-            # What comes packed is unpacked within bounds; it is not asked for.
-            "Accept-Encoding": "identity",
-            "User-Agent": "spendgate",
-        }
-        if api_key is not None:
-            self._headers["Authorization"] = f"Bearer {api_key.get_secret_value()}"
+        """`dialect` defaults to what the address tells."""
+        address, dialect = Address(base_url, api_key), dialect or dialect_of(base_url)
+        super().__init__(line, ChatWire(address, dialect, prompt_caching=line.prompt_caching))
+        self._cache_markers = dialect.cache_markers
 
-    async def complete(self, call: ProviderCall, deadline: Deadline) -> ProviderAnswer:
-        """The whole answer. Raises: ProviderRefused, ProviderUnavailable."""
-        body = await self._body(call, stream=False)
-        headers = {**self._headers, "Accept": "application/json"}
-        async with self._http.post(self._url, body, headers, deadline, idle=False) as response:
-            answer = await self._http.whole_body(response)
-        try:
-            return await _beside_the_loop(_read_answer, answer, len(answer))
-        except BadAnswer:
-            raise self._unavailable(Unavailability.BAD_ANSWER) from None
-        except FailedInside:
-            raise self._unavailable(Unavailability.SERVER_ERROR) from None
-
-    async def stream(
-        self, call: ProviderCall, deadline: Deadline
-    ) -> AsyncGenerator[ProviderDelta | ProviderEnd, None]:
-        """The answer piece by piece. Raises: ProviderRefused, ProviderUnavailable."""
-        body = await self._body(call, stream=True)
-        headers = {**self._headers, "Accept": "text/event-stream"}
-        under_way = _StreamUnderWay()
-        async with self._http.post(self._url, body, headers, deadline, idle=True) as response:
-            try:
-                async with aclosing(self._events(response)) as events:
-                    async for event in events:
-                        for delta in under_way.take(event):
-                            yield delta
-            except BadAnswer:
-                raise self._unavailable(Unavailability.BAD_ANSWER) from None
-            except FailedInside:
-                raise self._unavailable(Unavailability.SERVER_ERROR) from None
-            except EventTooLarge:
-                raise self._unavailable(Unavailability.ANSWER_TOO_LARGE) from None
-        if not under_way.chunk_seen:
-            raise self._unavailable(Unavailability.BAD_ANSWER)
-        if under_way.cut_off:
-            raise self._unavailable(Unavailability.RESET)
-        yield under_way.end()
-
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-        """The data of each event up to [DONE], that included."""
-        parser = SseParser(self._limits.event_bytes_max)
-        bytes_left = self._limits.stream_bytes_max
-        async for piece in response.content.iter_any():
-            bytes_left -= len(piece)
-            if bytes_left < 0:
-                raise EventTooLarge
-            for event in parser.feed(piece):
-                yield event
-                if event == _DONE:
-                    await _drain(response)
-                    return
-        for event in parser.finish():
-            yield event
-
-    async def _body(self, call: ProviderCall, *, stream: bool) -> bytes:
-        try:
-            return await _beside_the_loop(
-                lambda wanted: self._render(wanted, stream=stream), call, call.prompt.ByteSize()
-            )
-        except (InvalidFields, orjson.JSONEncodeError):
-            raise ProviderRefused(self._name, http_status=400) from None
-
-    def _render(self, call: ProviderCall, *, stream: bool) -> bytes:
-        body: dict[str, Any] = {
-            "model": call.model,
-            **render_prompt(call.prompt),
-            self._limit_field: call.output_tokens_max,
-        }
-        if stream:
-            body["stream"] = True
-            # Without it a stream tells no tokens, and what is not told is not booked.
-            body["stream_options"] = {"include_usage": True}
-        return orjson.dumps(body)
-
-    def _unavailable(self, reason: Unavailability) -> ProviderUnavailable:
-        return ProviderUnavailable(self._name, reason, billed=Billed.UNKNOWN, http_status=200)
+    def _translated(self, prompt: chat_pb2.Prompt, options: Options) -> chat_pb2.Prompt:
+        return chat_prompt(prompt, options, keep_markers=self._cache_markers)
 
 
-class _StreamUnderWay:
-    """What a stream has told so far."""
+def _without_other_protocols(
+    told: dict[str, Any], options: Options, dialect: Dialect
+) -> dict[str, Any]:
+    """What only OpenAI's Responses have, where it asks for something that is not so anyway."""
+    include = told.pop("include", None) or ()
+    if set(include) - {"reasoning.encrypted_content"}:
+        options.lacks("include")
+    if told.pop("truncation", "disabled") != "disabled":
+        options.lacks("truncation")
+    if told.pop("max_tool_calls", None) is not None:
+        options.lacks("max_tool_calls")
+    if "reasoning" in told and not dialect.reasoning_object:
+        options.lacks("reasoning.summary")
+        del told["reasoning"]
+    return told
+
+
+def _fit(message: dict[str, Any], dialect: Dialect) -> None:
+    """A message as the server takes it."""
+    if message["role"] == "developer" and not dialect.developer_role:
+        message["role"] = "system"
+    if dialect.strict_messages:
+        for carrier in (message, *message.get("tool_calls", ())):
+            for name in FOREIGN_FIELDS & carrier.keys():
+                del carrier[name]
+    else:
+        # Nobody but OpenAI's other API can read these.
+        message.pop("responses_items", None)
+
+
+class ChatStream:
+    """gateway.providers.wire.StreamReading."""
 
     def __init__(self) -> None:
-        self.chunk_seen = False
-        self._done = False
+        self.done = False
+        self._chunk_seen = False
         self._finish_reason_seen = False
         self._usage = UsageReading(None)
         self._model = ""
         self._response_id = ""
         self._service_tier = ""
 
-    @property
-    def cut_off(self) -> bool:
-        """Whether it ended early: servers forget [DONE], but never why the answer stopped."""
-        return not (self._done or self._finish_reason_seen)
-
-    def take(self, event: bytes) -> list[ProviderDelta]:
+    def take(self, event: bytes) -> list[Any]:
         """The pieces in an event. Raises: BadAnswer, FailedInside."""
         if event == _DONE:
-            self._done = True
+            self.done = True
             return []
-        chunk = _read_chunk(event)
-        self.chunk_seen = True
+        chunk = read_chunk(json_of(event))
+        self._chunk_seen = True
         # Some servers tell the tokens so far with every event: the last word counts.
         if chunk.usage.usage is not None or chunk.usage.impossible:
             self._usage = chunk.usage
@@ -190,9 +193,14 @@ class _StreamUnderWay:
         self._service_tier = chunk.service_tier or self._service_tier
         if any(delta.finish_reason for delta in chunk.deltas):
             self._finish_reason_seen = True
-        return [ProviderDelta(delta) for delta in chunk.deltas]
+        return chunk.deltas
 
     def end(self) -> ProviderEnd:
+        """What the stream told. Servers forget [DONE], but never why the answer stopped."""
+        if not self._chunk_seen:
+            raise BadAnswer
+        if not (self.done or self._finish_reason_seen):
+            raise CutOff
         return ProviderEnd(
             usage=self._usage.usage,
             usage_impossible=self._usage.impossible,
@@ -201,33 +209,3 @@ class _StreamUnderWay:
             service_tier=self._service_tier,
             told=self._usage.told,
         )
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Reads past the end of a stream, so that its connection can be used again."""
-    if response.content.at_eof():
-        return
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS_MAX):
-            await response.content.readany()
-
-
-async def _beside_the_loop(work: Callable[[_Item], _Result], item: _Item, size: int) -> _Result:
-    if size > _OFF_LOOP_BYTES:
-        return await asyncio.to_thread(work, item)
-    return work(item)
-
-
-def _read_answer(body: bytes) -> ProviderAnswer:
-    return read_answer(_json(body))
-
-
-def _read_chunk(event: bytes) -> Chunk:
-    return read_chunk(_json(event))
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadAnswer from None

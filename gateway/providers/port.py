@@ -5,7 +5,7 @@ or the key.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -23,6 +23,8 @@ class ProviderCall:
     prompt: chat_pb2.Prompt
     # Most tokens to ask for, reasoning included. At least 1; the prompt's own limit is not read.
     output_tokens_max: int
+    # Whose call it is: what providers cache is kept apart by it. Never sent as it is.
+    partition: str = ""
 
 
 class ToldTokens(NamedTuple):
@@ -48,6 +50,12 @@ class ProviderAnswer:
     service_tier: str
     # None when it told no totals.
     told: ToldTokens | None = None
+    # What of the call was left out, for the caller (options.py). Names options, quotes nothing.
+    warnings: tuple[str, ...] = ()
+
+    def warned(self, warnings: tuple[str, ...]) -> "ProviderAnswer":
+        """The same answer with these warnings beside its own."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,11 @@ class ProviderEnd:
     response_id: str
     service_tier: str
     told: ToldTokens | None = None
+    warnings: tuple[str, ...] = ()
+
+    def warned(self, warnings: tuple[str, ...]) -> "ProviderEnd":
+        """The same end with these warnings beside its own."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
 
 class Billed(StrEnum):
@@ -113,6 +126,8 @@ class Refusal(StrEnum):
     # Its rules on content forbid it.
     CONTENT_REFUSED = "CONTENT_REFUSED"
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+    # It lacks an option that was set (`param` names it); nothing was sent.
+    OPTION_UNSUPPORTED = "OPTION_UNSUPPORTED"
 
 
 class ProviderError(Exception):
@@ -158,11 +173,13 @@ class ProviderUnavailable(ProviderError):
         super().__init__(provider, reason, http_status, billed)
         # How long it asks to be left alone. None when it does not say.
         self.retry_after_seconds = retry_after_seconds
+        # Another deployment of the provider takes calls: nothing has to be waited for.
+        self.elsewhere_ready = False
 
     @property
     def retryable_here(self) -> bool:
         """False when only the operator can mend it: try another provider at once."""
-        return self.reason not in _MENDED_BY_THE_OPERATOR
+        return self.elsewhere_ready or self.reason not in _MENDED_BY_THE_OPERATOR
 
 
 _MENDED_BY_THE_OPERATOR = {

@@ -1,7 +1,6 @@
 """Answers on their way out: from the cache, from another request, from a provider; booked."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,19 +11,21 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 
 from catalog.fleet import Fleet
-from chassis import names
+from catalog.prices import UnknownModel, Unpriced
 from gateway.ports import Services
+from gateway.privacy.capture import Capture
 from gateway.providers.join import AnswerJoiner, pieces_of
 from gateway.providers.port import ProviderAnswer
-from gateway.saga import attempts
+from gateway.saga import anatomy, attempts
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
 from gateway.saga.cached import Cached
-from gateway.saga.calling import Try
 from gateway.saga.counted import counted_as
 from gateway.saga.feedback import HITS
 from gateway.saga.hold import OwnedHold, Unfinished
-from gateway.saga.summary import Cost, Outcome, calculated, input_tokens, recorded, settled
+from gateway.saga.line import Try
+from gateway.saga.meter import Meter, allowed_tokens
+from gateway.saga.summary import Cost, Outcome, calculated, recorded, settled
 from gateway.saga.usage import text_of, usage_of
 
 VERY_SAME = "the very same prompt was answered before"
@@ -77,6 +78,7 @@ class Answers:
         self._cached = cached
         self._new_id = new_id
         self._now = now
+        self._capture = Capture(fleet.config.privacy)
 
     async def from_cache(self, ask: Ask) -> Answer | None:
         """What the look-up found, booked. None: it found nothing."""
@@ -103,7 +105,19 @@ class Answers:
             explanation=SAID_OTHERWISE if semantic else VERY_SAME,
             finish_reasons=_finish_reasons(found.choices),
         )
-        return Answer(list(found.choices), outcome)
+        return await self._given(ask, list(found.choices), outcome)
+
+    async def from_cache_alone(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage) -> Cost:
+        """Books that the cache had all that was asked for; `usage` is what that once took."""
+        attempt = attempts.served(
+            ask,
+            entry_pb2.ENTRY_KIND_CACHE_HIT,
+            model,
+            usage,
+            baseline_model="",
+            entry_id=self._new_id(),
+        )
+        return await self._record(ask, attempt)
 
     async def shared(self, ask: Ask, answer: Answer) -> Answer:
         """What another request under way brought, booked for this one."""
@@ -126,8 +140,9 @@ class Answers:
             cost=cost,
             explanation="another request under way asked for the very same answer",
             finish_reasons=theirs.finish_reasons,
+            warnings=theirs.warnings,
         )
-        return Answer(answer.choices, outcome)
+        return await self._given(ask, answer.choices, outcome)
 
     async def book(
         self, ask: Ask, hold: OwnedHold, attempt: Try, given: ProviderAnswer, *, extra: bool = False
@@ -148,16 +163,13 @@ class Answers:
         hold.attempts.append(entry)
         return Booked(attempt, given, entry)
 
-    async def conclude(
-        self, ask: Ask, hold: OwnedHold, taken: Booked, tried: Sequence[Booked] = ()
-    ) -> Answer:
-        """The answer that is taken: kept if it may be, charged with all that was tried, every
-        attempt's span ended."""
+    async def conclude(self, ask: Ask, hold: OwnedHold, taken: Booked) -> Answer:
+        """The answer that is taken: kept if it may be, charged with all that was tried."""
         choices, entry, candidate = list(taken.given.choices), taken.entry, taken.attempt.candidate
         del entry.counterfactuals[:]
         entry.counterfactuals.extend(attempts.chain(ask, candidate.model, entry.usage))
         self._cached.keep(ask, choices, candidate.model, entry.usage)
-        cost = await self.charge(hold, [*tried, taken])
+        cost = await self.charge(hold)
         outcome = Outcome(
             source=pb.ANSWER_SOURCE_PROVIDER,
             model=candidate.model,
@@ -167,22 +179,42 @@ class Answers:
             cost=cost,
             explanation=ask.decision.explanation,
             finish_reasons=_finish_reasons(choices),
+            warnings=taken.given.warnings,
+            parts=self.parts_of(ask, entry, cost),
         )
-        return Answer(choices, outcome)
+        return await self._given(ask, choices, outcome)
 
-    async def charge(self, hold: OwnedHold, tried: Sequence[Booked]) -> Cost:
-        """Charges what was done under a hold and ends the attempts' spans."""
+    async def charge(self, hold: OwnedHold) -> Cost:
+        """Charges what was done under a hold, which ends the attempts' spans."""
         settlement = await hold.confirm()
         if settlement is None:
             cost = calculated(self._fleet.book, hold.attempts, self._now())
+            hold.estimated(cost)
         else:
             cost = settled(settlement)
         cost.notices = hold.hold.notices
         if cost.tightest is None and hold.hold.HasField("tightest"):
             cost.tightest = hold.hold.tightest
-        for each in tried:
-            _end_span(each, cost.by_entry.get(each.entry.entry_id, 0))
         return cost
+
+    def meter(self, ask: Ask, hold: OwnedHold, attempt: Try) -> Meter:
+        """What watches that a stream stays within its hold."""
+        allowed = allowed_tokens(self._fleet, ask, attempt, hold.hold.held_nanos, self._now())
+        return Meter(self._services, ask, self._fleet, attempt, allowed)
+
+    def parts_of(self, ask: Ask, entry: entry_pb2.Attempt, cost: Cost) -> dict[str, int]:
+        """What the cost is made of; nothing where the price is not known here."""
+        try:
+            price = self._fleet.book.price(entry.model_used, self._now())
+        except (UnknownModel, Unpriced):
+            return {}
+        taken_nanos = cost.by_entry.get(entry.entry_id, 0)
+        segments = ask.prepared.segments
+        return anatomy.parts_of(cost.cost_nanos, taken_nanos, entry.usage, segments, price)
+
+    async def _given(self, ask: Ask, choices: list[chat_pb2.Choice], outcome: Outcome) -> Answer:
+        await self._capture.note(ask.span, ask.attribution.tenant, ask.prompt, choices)
+        return Answer(choices, outcome)
 
     def unfinished(self, ask: Ask, attempt: Try, so_far: AnswerJoiner) -> Unfinished:
         """Books a stream that breaks off: its prompt and what was written until then."""
@@ -248,19 +280,3 @@ def _finish_reasons(choices: Iterable[chat_pb2.Choice]) -> list[str]:
         chat_pb2.FinishReason.Name(choice.finish_reason).removeprefix("FINISH_REASON_").lower()
         for choice in choices
     ]
-
-
-def _end_span(booked: Booked, cost_nanos: int) -> None:
-    attempt, usage = booked.attempt, booked.entry.usage
-    if attempt.ended:
-        return
-    if attempt.span.is_recording():
-        attempt.span.set_attributes(
-            {
-                names.GEN_AI_INPUT_TOKENS: input_tokens(usage),
-                names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
-                names.COST_NANO_USD: cost_nanos,
-            }
-        )
-    # The settlement that told the cost is not the provider's time.
-    attempt.end(attempt.answered_ns or time.time_ns())

@@ -1,8 +1,10 @@
 """One request on its way through the house, as the door took it in."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry.trace import Span, SpanKind
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
@@ -12,17 +14,21 @@ from spendgate.ledger.v1 import entry_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
-from catalog.caching import CachingMode, CachingPolicy
+from catalog.caching import CachingMode, CachingPolicy, TtlClassName
 from catalog.prompts import PromptsConfig
-from catalog.schema import AUTO, CacheConfig, CacheScope
+from catalog.schema import CacheConfig, CacheScope, is_automatic, policy_word
 from chassis import names
+from chassis.calls import no_longer_traced
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry, parse_traceparent, trace_id_of, traceparent_of
 from gateway.door import Identity
 from gateway.limits.rules import NO_RATES, Rates
+from gateway.overload.admission import NO_PLACE, Place
 from gateway.saga.counted import CountedAs
 from gateway.saga.wishes import Wishes, wishes_of
 
+# How a marker of Anthropic's asks for the longer lifetime.
+HOUR = '"1h"'
 TRACE_ID_LOW_BITS = 1 << 64
 _MODES = {
     CachingMode.OFF: pb.CACHE_MODE_OFF,
@@ -67,6 +73,18 @@ class Ask:
     # The prompt as it is sent, where that is not as it came.
     shaped: chat_pb2.Prompt | None = None
     summary_cost_nanos: int = 0
+    # Whether the caller wants a second call beside a slow one; None: as the fleet file says.
+    hedge: bool | None = None
+    # Whether the money that is held covers one.
+    hedged: bool = False
+    # The provider would not take the prompt whole, and got it shorter than was asked for.
+    refitted: bool = False
+    # What is asked for, in OpenTelemetry's words: "chat" or "embeddings".
+    operation: str = "chat"
+    # Its place among what the fleet works on.
+    place: Place = NO_PLACE
+    # What is still being booked for this request when it ends.
+    booking: "asyncio.Future[Any] | None" = None
 
     @property
     def sent(self) -> chat_pb2.Prompt:
@@ -86,7 +104,21 @@ class Ask:
     @property
     def automatic(self) -> bool:
         """True when the router, not the caller, chooses the model."""
-        return self.model == AUTO
+        return is_automatic(self.model)
+
+    @property
+    def policy_word(self) -> str:
+        """The routing policy that the caller names, "" when none."""
+        return policy_word(self.model)
+
+    def end(self) -> None:
+        """Ends the root span as of now; while a booking is under way, once its cost is on it."""
+        no_longer_traced()
+        if self.booking is None or self.booking.done():
+            self.span.end()
+            return
+        ended_ns = time.time_ns()
+        self.booking.add_done_callback(lambda _: self.span.end(end_time=ended_ns))
 
     def latency_ms(self) -> int:
         """Milliseconds since the request came in."""
@@ -103,6 +135,8 @@ def open_ask(
     cache: CacheConfig,
     prompts: PromptsConfig,
     new_id: Callable[[], str],
+    operation: str = "chat",
+    place: Place = NO_PLACE,
 ) -> Ask:
     """Takes a checked request in and opens its root span; the caller ends it.
 
@@ -119,14 +153,18 @@ def open_ask(
         tags={**options.tags, **dict(identity.tags)},
     )
     caching = cache.policy_for(attribution.feature)
+    if options.cache_ttl_class:
+        # A class that is asked for lives as long as classes do, not as the feature's own time says.
+        wanted = {"ttl_class": TtlClassName(options.cache_ttl_class), "ttl_seconds": None}
+        caching = caching.model_copy(update=wanted)
     request_id = new_id()
     streams = isinstance(request, pb.StreamCompleteRequest)
     span = telemetry.start(
-        f"chat {request.model}",
+        f"{operation} {request.model}",
         traceparent,
         SpanKind.SERVER,
         {
-            names.GEN_AI_OPERATION: "chat",
+            names.GEN_AI_OPERATION: operation,
             names.GEN_AI_REQUEST_MODEL: request.model,
             names.GEN_AI_REQUEST_STREAM: streams,
             names.REQUEST_ID: request_id,
@@ -150,7 +188,10 @@ def open_ask(
         streams=streams,
         allowed_models=identity.allowed_models,
         key_rates=identity.limits,
+        hedge=options.hedge if options.HasField("hedge") else None,
+        place=place,
         wishes=wishes_of(options, prompts.policy_for(attribution.feature)),
+        operation=operation,
     )
 
 
@@ -181,6 +222,16 @@ def needs_of(prompt: chat_pb2.Prompt) -> list[router_pb.Capability]:
             elif kind == "audio":
                 needs.add(router_pb.CAPABILITY_AUDIO)
     return sorted(needs)
+
+
+def wants_hour_cache(prompt: chat_pb2.Prompt) -> bool:
+    """Whether the provider may be asked to keep some of it for an hour, which is dearer. Markers
+    stand in further fields; a text there that only looks like one costs a larger hold, no money."""
+    texts = [prompt.extra_json, *(tool.extra_json for tool in prompt.tools)]
+    for message in prompt.messages:
+        texts.append(message.extra_json)
+        texts += [part.extra_json for part in message.parts]
+    return any(HOUR in text for text in texts)
 
 
 def _scope_of(attribution: entry_pb2.Attribution, scope: CacheScope) -> cache_pb.Scope:

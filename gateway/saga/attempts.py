@@ -80,6 +80,37 @@ def failed(
     )
 
 
+# The reason of a call beside which another was faster.
+OVERTAKEN = "OVERTAKEN"
+
+
+def overtaken(
+    ask: Ask,
+    candidate: router_pb.Candidate,
+    *,
+    number: int,
+    entry_id: str,
+    used: chat_pb2.TokenUsage | None,
+    prompt_charged: bool,
+) -> entry_pb2.Attempt:
+    """The slower of two calls at once. `used`: what it reported, if it came in all the same; else
+    it was cancelled, and its prompt is charged as counted if that is the policy."""
+    attempt = failed(
+        ask,
+        candidate,
+        number=number,
+        entry_id=entry_id,
+        reason=OVERTAKEN,
+        kind=entry_pb2.ENTRY_KIND_HEDGE,
+        outcome=entry_pb2.ATTEMPT_OUTCOME_CANCELLED,
+        may_be_billed=prompt_charged,
+    )
+    if used is not None and used.ByteSize() > 0:
+        attempt.usage.CopyFrom(used)
+        attempt.usage_source = entry_pb2.USAGE_SOURCE_REPORTED
+    return attempt
+
+
 def served(
     ask: Ask,
     kind: entry_pb2.EntryKind,

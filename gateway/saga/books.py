@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import grpc
@@ -27,6 +27,9 @@ _FINAL = frozenset(
     }
 )
 DRAIN_SECONDS_MAX = 8.0
+
+# Hears what the ledger booked; None when it is away.
+Told = Callable[[ledger_pb.Settlement | None], None]
 
 
 class Outbox(Protocol):
@@ -71,16 +74,19 @@ class Books:
         """Whether the outbox can carry so many more charges, should the ledger be away."""
         return self._outbox.has_room(records)
 
-    async def settle(self, item: ledger_pb.SettleItem) -> ledger_pb.Settlement | None:
+    async def settle(
+        self, item: ledger_pb.SettleItem, told: Told | None = None, *, answers: bool = True
+    ) -> ledger_pb.Settlement | None:
         """Books a charge, on disk first. None: the ledger is away and the outbox carries it, or
         books it after the answer.
 
-        Goes on to its end when the caller is cancelled.
+        Goes on to its end when the caller is cancelled. `told` hears what the ledger booked, also
+        after the answer; None when it is away. `answers`: there is an answer that may go first.
         """
-        if not self._answer_first:
-            return await asyncio.shield(self.spawn(self._settle(item)))
+        if not (self._answer_first and answers):
+            return await asyncio.shield(self.spawn(self._settle(item, told)))
         on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.spawn(self._settle(item, on_disk))
+        self.spawn(self._settle(item, told, on_disk))
         await on_disk
         return None
 
@@ -135,7 +141,10 @@ class Books:
             raise
 
     async def _settle(
-        self, item: ledger_pb.SettleItem, on_disk: "asyncio.Future[None] | None" = None
+        self,
+        item: ledger_pb.SettleItem,
+        told: Told | None = None,
+        on_disk: "asyncio.Future[None] | None" = None,
     ) -> ledger_pb.Settlement | None:
         position = await self._put(item)
         if on_disk is not None and not on_disk.done():
@@ -143,8 +152,12 @@ class Books:
         try:
             settlement = await self._services.settle(item, Deadline.after(self._settle_seconds_max))
         except Exception as error:
+            if told is not None:
+                told(None)
             self._give_up(position, error, hold_id=item.hold_id)
             return None
+        if told is not None:
+            told(settlement)
         if position is not None:
             self._outbox.ack(position)
         return settlement

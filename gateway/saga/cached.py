@@ -108,7 +108,8 @@ class Cached:
         place = place_of(ask, ask.finding)
         token = ask.finding.lease or self._tokens.get(place, "")
         if not token and ask.finding.led_elsewhere:
-            await self._wait(ask)
+            with ask.place.lent():
+                await self._wait(ask)
             token = ask.finding.lease
         if not token:
             yield
@@ -131,6 +132,8 @@ class Cached:
         usage: chat_pb2.TokenUsage,
     ) -> None:
         """Hands a finished answer to the cache, without waiting."""
+        if ask.refitted:
+            return  # an answer to less than was asked
         if not ask.finding.key or not _storable(choices, tool_calls=ask.caching.tool_calls):
             return
         policy = ask.caching
@@ -156,6 +159,55 @@ class Cached:
         if (cost := self._cost_nanos(model, usage)) is not None:
             item.answer.cost_nanos = cost
         ask.lease = ""
+        self._books.spawn(self._services.store(item, Deadline.after(STORE_SECONDS_MAX)))
+
+    async def look_up_text(
+        self, ask: Ask, prompt: chat_pb2.Prompt, batches: int
+    ) -> cache_pb.Finding:
+        """What the cache has for one text of an embedding; so many batches of them are under way.
+        Raises only for a scope that the caller must mend."""
+        item = cache_pb.LookupItem(
+            traceparent=ask.traceparent,
+            scope=ask.scope,
+            model=ask.model,
+            prompt=prompt,
+            mode=cache_pb.LOOKUP_MODE_EXACT,
+            feature=ask.attribution.feature,
+            user=ask.attribution.user,
+            dry_run=ask.cache_mode == pb.CACHE_MODE_REFRESH,
+        )
+        try:
+            finding = await self._services.lookup(
+                item, ask.deadline.sooner(self._settings.cache_seconds_max * batches)
+            )
+        except Exception as error:
+            if isinstance(error, RemoteError) and error.reason == "SCOPE_INVALID":
+                raise from_service("cache", error) from None
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_BYPASSED)
+        if ask.cache_mode == pb.CACHE_MODE_REFRESH:
+            return cache_pb.Finding(outcome=cache_pb.OUTCOME_MISS, key=finding.key)
+        return finding
+
+    def keep_text(
+        self, ask: Ask, key: str, choice: chat_pb2.Choice, model: str, usage: chat_pb2.TokenUsage
+    ) -> None:
+        """Hands one text's vector to the cache, without waiting."""
+        item = cache_pb.StoreItem(
+            traceparent=ask.traceparent,
+            scope=ask.scope,
+            key=key,
+            answer=cache_pb.Answer(choices=[choice], model=model, usage=usage),
+            # A model's vector of a text never changes.
+            ttl_class=cache_pb.TTL_CLASS_STATIC,
+            feature=ask.attribution.feature,
+            tags=_tags(ask),
+            user=ask.attribution.user,
+            model_asked=ask.model,
+        )
+        if ask.caching.ttl_seconds is not None:
+            item.ttl.seconds = ask.caching.ttl_seconds
+        if (cost := self._cost_nanos(model, usage)) is not None:
+            item.answer.cost_nanos = cost
         self._books.spawn(self._services.store(item, Deadline.after(STORE_SECONDS_MAX)))
 
     async def submit_feedback(

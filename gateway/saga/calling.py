@@ -2,67 +2,29 @@
 
 import asyncio
 import random
-import sys
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 
-from opentelemetry.trace import Span, SpanKind
 from spendgate.ledger.v1 import entry_pb2
-from spendgate.router.v1 import router_service_pb2 as router_pb
 
-from catalog.schema import RetryConfig
+from catalog.resilience import RetryConfig, TooLong
 from chassis import names
-from chassis.deadline import Deadline, DeadlinePassed
-from chassis.telemetry import Telemetry, mark_failed
-from gateway.errors import ProviderFailed
+from chassis.deadline import DeadlinePassed
+from chassis.telemetry import Telemetry
+from gateway.errors import CircuitOpen, ProviderFailed
 from gateway.providers.port import (
-    Billed,
     Provider,
     ProviderAnswer,
-    ProviderCall,
-    ProviderDelta,
-    ProviderEnd,
-    ProviderError,
     ProviderRefused,
     ProviderUnavailable,
+    Refusal,
 )
-from gateway.saga import attempts
 from gateway.saga.ask import Ask
-from gateway.saga.hold import OwnedHold, Unfinished
-
-# As many as one settlement takes (ledger.v1.SettleItem.attempts).
-ATTEMPTS_MAX = 16
-
-
-@dataclass(slots=True)
-class Try:
-    """One call of one candidate."""
-
-    candidate: router_pb.Candidate
-    number: int
-    span: Span
-    kind: entry_pb2.EntryKind = entry_pb2.ENTRY_KIND_CALL
-    error: ProviderError | None = None
-    # When the answer was whole, in nanoseconds since 1970. 0: not yet.
-    answered_ns: int = 0
-    ended: bool = False
-
-    def end(self, end_time: int | None = None) -> None:
-        """Ends the span, once."""
-        if not self.ended:
-            self.ended = True
-            self.span.end(end_time=end_time)
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Candidates to try in order, each so often, until a moment."""
-
-    candidates: Sequence[router_pb.Candidate]
-    deadline: Deadline
-    tries_max: int
+from gateway.saga.hedging import Hedging
+from gateway.saga.hold import OwnedHold
+from gateway.saga.line import ATTEMPTS_MAX, Chain, Line, Piece, Try
+from gateway.saga.refit import Refit
+from gateway.upstreams.upstreams import Upstreams
 
 
 class Caller:
@@ -75,13 +37,17 @@ class Caller:
         telemetry: Telemetry,
         new_id: Callable[[], str],
         chance: Callable[[], float] = random.random,
+        *,
+        upstreams: Upstreams,
+        refit: Refit,
     ) -> None:
         """`chance` gives numbers from 0 to 1, for the jitter between tries."""
-        self._providers = providers
+        self._line = Line(providers, upstreams, telemetry, new_id)
+        self._hedging = Hedging(self._line, upstreams, retry.hedge, new_id)
         self._retry = retry
-        self._telemetry = telemetry
-        self._new_id = new_id
         self._chance = chance
+        self._upstreams = upstreams
+        self._refit = refit
 
     async def complete(
         self, ask: Ask, hold: OwnedHold, chain: Chain | None = None
@@ -91,82 +57,94 @@ class Caller:
         Raises: ProviderRefused; ProviderFailed after the last try; DeadlinePassed.
         """
         chain = chain or self._decided(ask)
-        async for attempt in self._tries(ask, hold, chain):
-            hold.under_way[attempt.number] = self._cancelled(ask, attempt)
-            try:
-                provider = self._providers[attempt.candidate.provider]
-                answer = await provider.complete(_call(ask, attempt), chain.deadline)
-            except ProviderUnavailable as error:
-                attempt.error = error
-                continue
-            except ProviderRefused as error:
-                attempt.error = error
-                self._note_failed(ask, hold, attempt)
-                raise
-            finally:
-                _end_if_failed(attempt)
-            attempt.answered_ns = time.time_ns()
-            return attempt, answer
-        raise self._given_up(ask, hold)
+        last: Try | None = None
+        async with aclosing(self._tries(ask, hold, chain)) as tries:
+            async for attempt in tries:
+                last = attempt
+                found = await self._hedging.called(ask, hold, chain, attempt)
+                if found is not None:
+                    return found
+        raise self._given_up(ask, hold, chain, last)
 
-    async def stream(
-        self, ask: Ask, hold: OwnedHold
-    ) -> AsyncGenerator[tuple[Try, ProviderDelta | ProviderEnd], None]:
+    async def stream(self, ask: Ask, hold: OwnedHold) -> AsyncGenerator[tuple[Try, Piece], None]:
         """The pieces of the first answer that begins; once it has, nothing is tried again.
 
         Raises like complete(), and ProviderFailed when the answer breaks off.
         """
-        async for attempt in self._tries(ask, hold, self._decided(ask)):
-            begun = False
-            hold.under_way[attempt.number] = self._cancelled(ask, attempt)
-            try:
-                provider = self._providers[attempt.candidate.provider]
-                async with aclosing(provider.stream(_call(ask, attempt), ask.deadline)) as pieces:
-                    async for piece in pieces:
+        chain = self._decided(ask)
+        last: Try | None = None
+        async with aclosing(self._tries(ask, hold, chain)) as tries:
+            async for attempt in tries:
+                last = attempt
+                begun = False
+                async with aclosing(self._hedging.pieces(ask, hold, chain, attempt)) as pieces:
+                    async for winner, piece in pieces:
                         begun = True
-                        if isinstance(piece, ProviderEnd):
-                            attempt.answered_ns = time.time_ns()
-                        yield attempt, piece
-                return
-            except ProviderUnavailable as error:
-                attempt.error = error
+                        yield winner, piece
                 if begun:
-                    raise ProviderFailed(error.provider, error.reason, attempt.number) from None
-            except ProviderRefused as error:
-                attempt.error = error
-                self._note_failed(ask, hold, attempt)
-                raise
-            finally:
-                _end_if_failed(attempt)
-        raise self._given_up(ask, hold)
+                    return
+        raise self._given_up(ask, hold, chain, last)
 
     def _decided(self, ask: Ask) -> Chain:
         candidates = (ask.decision.chosen, *ask.decision.fallbacks)
-        return Chain(candidates, ask.deadline, self._retry.attempts_max)
+        return Chain(candidates, ask.deadline, self._retry.attempts_max, hedged=ask.hedged)
 
-    async def _tries(self, ask: Ask, hold: OwnedHold, chain: Chain) -> AsyncIterator[Try]:
+    async def _tries(self, ask: Ask, hold: OwnedHold, chain: Chain) -> AsyncGenerator[Try, None]:
         """Every try the rules allow; whoever takes one sets its error before the next."""
         tries_max = min(chain.tries_max, self._retry.attempts_max)
-        for place, candidate in enumerate(chain.candidates):
+        window = 0  # of a model that the prompt did not fit
+        called = False
+        for candidate in chain.candidates:
+            if window and not self._refit.takes_more(candidate, window):
+                continue
             for again in range(tries_max):
-                hold.begun += 1
-                number = hold.begun
-                span = self._open_span(ask, candidate, number)
-                attempt = Try(candidate, number, span, _kind(place, again))
+                attempt = self._line.open(ask, hold, candidate, _kind(called, again))
+                if attempt is None:
+                    break
+                called = True
                 yield attempt
                 error = attempt.error
+                if error is None:
+                    return
+                self._line.note_failed(ask, hold, attempt)
+                if hold.begun >= ATTEMPTS_MAX:
+                    return
+                if isinstance(error, ProviderRefused):
+                    if not self._may_be_longer(ask, error):
+                        return
+                    if self._retry.too_long is TooLong.FIT:
+                        with ask.place.worked():
+                            shorter = await self._refit.shorten(ask, candidate)
+                        if not shorter:
+                            return
+                        continue
+                    window = self._refit.window_of(candidate, ask)
+                    break
                 if not isinstance(error, ProviderUnavailable):
                     return
-                self._note_failed(ask, hold, attempt)
-                pause = self._pause_seconds(again, error)
-                if number >= ATTEMPTS_MAX:
-                    return
                 last = again + 1 == tries_max
-                if last or not error.retryable_here or pause is None:
+                if last or not await self._paused(ask, chain, again, error):
                     break
-                if pause >= chain.deadline.left_seconds():
-                    break
-                await asyncio.sleep(pause)
+
+    def _may_be_longer(self, ask: Ask, error: ProviderRefused) -> bool:
+        """Whether another model, or a shorter prompt, may do where this one refused."""
+        if error.reason != Refusal.CONTEXT_TOO_LONG or self._retry.too_long is TooLong.REFUSE:
+            return False
+        ask.span.add_event(names.EVENT_TOO_LONG, {names.GEN_AI_PROVIDER: error.provider})
+        return True
+
+    async def _paused(self, ask: Ask, chain: Chain, again: int, error: ProviderUnavailable) -> bool:
+        """Waits as long as is due before the same model is called again. False: it is not."""
+        pause = self._pause_seconds(again, error)
+        if not error.retryable_here or pause is None:
+            return False
+        if pause >= chain.deadline.left_seconds():
+            return False
+        if not self._upstreams.may_retry(error.provider, "retry"):
+            ask.span.add_event(names.EVENT_RETRIES_USED_UP, {names.GEN_AI_PROVIDER: error.provider})
+            return False
+        await asyncio.sleep(pause)
+        return True
 
     def _pause_seconds(self, again: int, error: ProviderUnavailable) -> float | None:
         """Exponential backoff with full jitter, or what the provider asks for.
@@ -174,87 +152,29 @@ class Caller:
         None: it asks for longer than the operator will wait.
         """
         asked = error.retry_after_seconds
-        if asked is not None:
+        if asked is not None and not error.elsewhere_ready:
             return asked if asked <= self._retry.retry_after_seconds_max else None
         ceiling: float = self._retry.backoff_seconds * 2**again
         return min(ceiling, self._retry.backoff_seconds_max) * self._chance()
 
-    def _note_failed(self, ask: Ask, hold: OwnedHold, attempt: Try) -> None:
-        hold.under_way.pop(attempt.number, None)
-        error = attempt.error
-        reason = str(error.reason) if error is not None else ""
-        hold.attempts.append(
-            attempts.failed(
-                ask,
-                attempt.candidate,
-                number=attempt.number,
-                entry_id=self._new_id(),
-                kind=attempt.kind,
-                reason=reason,
-                may_be_billed=_may_be_billed(error),
-            )
-        )
-
-    def _cancelled(self, ask: Ask, attempt: Try) -> Unfinished:
-        """A caller that goes away before anything came is noted, and charged nothing."""
-
-        async def note() -> entry_pb2.Attempt:
-            return attempts.failed(
-                ask,
-                attempt.candidate,
-                number=attempt.number,
-                entry_id=self._new_id(),
-                kind=attempt.kind,
-                reason="CALLER_GONE",
-                outcome=entry_pb2.ATTEMPT_OUTCOME_CANCELLED,
-            )
-
-        return note
-
-    def _given_up(self, ask: Ask, hold: OwnedHold) -> Exception:
+    def _given_up(self, ask: Ask, hold: OwnedHold, chain: Chain, last: Try | None) -> Exception:
+        if last is not None and isinstance(last.error, ProviderRefused):
+            return last.error
         if ask.deadline.passed:
             return DeadlinePassed()
-        last = hold.attempts[-1]
-        return ProviderFailed(last.provider, last.error_reason, len(hold.attempts))
-
-    def _open_span(self, ask: Ask, candidate: router_pb.Candidate, number: int) -> Span:
-        return self._telemetry.child(
-            f"chat {candidate.upstream_model}",
-            ask.span,
-            SpanKind.CLIENT,
-            {
-                names.GEN_AI_OPERATION: "chat",
-                names.GEN_AI_PROVIDER: candidate.provider,
-                names.GEN_AI_REQUEST_MODEL: candidate.upstream_model,
-                names.GEN_AI_REQUEST_MAX_TOKENS: candidate.output_tokens_max,
-                names.ATTEMPT_NUMBER: number,
-            },
-        )
+        if last is None or last.error is None:
+            waits = [
+                (self._upstreams.left_seconds(each.provider, each.upstream_model), each.provider)
+                for each in chain.candidates
+            ]
+            left_seconds, provider = min(waits)
+            return CircuitOpen(provider, left_seconds)
+        failed = last.error
+        return ProviderFailed(failed.provider, str(failed.reason), len(hold.attempts))
 
 
-def _may_be_billed(error: ProviderError | None) -> bool:
-    """Whether the provider took the prompt and may have done the work."""
-    return error is not None and error.billed is Billed.UNKNOWN
-
-
-def _kind(place: int, again: int) -> entry_pb2.EntryKind:
+def _kind(called: bool, again: int) -> entry_pb2.EntryKind:
     """What a try is: the first, the same model again, or another in its stead."""
     if again:
         return entry_pb2.ENTRY_KIND_RETRY
-    return entry_pb2.ENTRY_KIND_FALLBACK if place else entry_pb2.ENTRY_KIND_CALL
-
-
-def _call(ask: Ask, attempt: Try) -> ProviderCall:
-    candidate = attempt.candidate
-    return ProviderCall(candidate.upstream_model, ask.sent, candidate.output_tokens_max)
-
-
-def _end_if_failed(attempt: Try) -> None:
-    """A span whose answer is whole ends later, when its cost is known."""
-    if attempt.error is not None:
-        mark_failed(attempt.span, str(attempt.error.reason))
-    elif isinstance(sys.exception(), GeneratorExit | asyncio.CancelledError):
-        mark_failed(attempt.span, "CALLER_GONE")
-    else:
-        return
-    attempt.end()
+    return entry_pb2.ENTRY_KIND_FALLBACK if called else entry_pb2.ENTRY_KIND_CALL

@@ -17,6 +17,7 @@ from catalog.agreement import agree, comparable
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
+from gateway.overload.admission import NO_PLACE
 from gateway.ports import Services
 from gateway.saga.answers import Answer
 from gateway.saga.ask import Ask
@@ -70,8 +71,9 @@ class HitShadow:
 
     async def _run(self, ask: Ask, served: str, fresh: Callable[[Ask], Awaitable[Answer]]) -> None:
         span = self._telemetry.start("shadow comparison", ask.traceparent)
+        twin = self._twin(ask, span)
         try:
-            answer = await fresh(self._twin(ask, span))
+            answer = await fresh(twin)
             same = self._compare(served, text_of(answer.choices))
             if same is not None:
                 span.set_attribute(names.CACHE_OUTCOME, "RIGHT" if same else "WRONG")
@@ -81,7 +83,7 @@ class HitShadow:
             _log.info("no comparison", extra={"error_type": type(error).__name__})
         finally:
             self._under_way -= 1
-            span.end()
+            twin.end()
 
     def _twin(self, ask: Ask, span: Span) -> Ask:
         """The same request once more, past the cache."""
@@ -96,7 +98,9 @@ class HitShadow:
             cache_mode=pb.CACHE_MODE_OFF,
             deadline=Deadline.after(CALL_SECONDS_MAX),
             span=span,
+            booking=None,
             streams=False,
+            place=NO_PLACE,
             finding=cache_pb.Finding(outcome=cache_pb.OUTCOME_NOT_CACHEABLE),
             lease="",
         )

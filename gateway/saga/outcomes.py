@@ -34,7 +34,7 @@ class Outcomes:
 
     def learns_from(self, ask: Ask) -> bool:
         """Whether a policy that predicts or measures decides on this request."""
-        policy = self._routing.policy_for(ask.attribution.feature)
+        policy = self._routing.policy_for(ask.attribution.feature, ask.policy_word)
         return ask.automatic and (
             policy.policy is not RoutingPolicy.CHEAPEST_CAPABLE
             or policy.escalation is not None
@@ -43,7 +43,7 @@ class Outcomes:
 
     def rations(self, ask: Ask) -> bool:
         """Whether the use of the caller's budget decides on this request."""
-        policy = self._routing.policy_for(ask.attribution.feature).policy
+        policy = self._routing.policy_for(ask.attribution.feature, ask.policy_word).policy
         return ask.automatic and policy is RoutingPolicy.BUDGET
 
     def checked(self, ask: Ask, model: str, *, stood: bool) -> None:

@@ -7,7 +7,7 @@ by the checks (catalog.checks) and not kept.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from spendgate.chat.v1 import chat_pb2
@@ -20,8 +20,9 @@ from gateway.errors import ProviderFailed
 from gateway.providers.port import ProviderRefused
 from gateway.saga.answers import Answers, Booked
 from gateway.saga.ask import Ask
-from gateway.saga.calling import Caller, Chain
+from gateway.saga.calling import Caller
 from gateway.saga.hold import OwnedHold
+from gateway.saga.line import Chain
 from gateway.saga.outcomes import Outcomes
 
 # Cheap steps may take this share of the time that is left: the strong model needs the rest.
@@ -49,7 +50,6 @@ class Early:
     `standby`: an answer that stood what needs no other answer, for when the strong model fails.
     """
 
-    booked: list[Booked] = field(default_factory=list)
     taken: Booked | None = None
     standby: Booked | None = None
 
@@ -66,19 +66,14 @@ class Plans:
     async def early(self, ask: Ask, hold: OwnedHold) -> AsyncIterator[Early]:
         """What the cheap steps brought; nothing where the decision has no plan.
 
-        When none stood, the decision's chain begins with the strong model from here on. Spans
-        that nobody ended are ended after the block.
+        When none stood, the decision's chain begins with the strong model from here on.
         """
         early = Early()
-        try:
-            if ask.decision.HasField("plan"):
-                await self._cheap(ask, hold, early)
-                if early.taken is None:
-                    _escalate(ask)
-            yield early
-        finally:
-            for booked in early.booked:
-                booked.attempt.end()
+        if ask.decision.HasField("plan"):
+            await self._cheap(ask, hold, early)
+            if early.taken is None:
+                _escalate(ask)
+        yield early
 
     async def _cheap(self, ask: Ask, hold: OwnedHold, early: Early) -> None:
         plan = ask.decision.plan
@@ -90,9 +85,9 @@ class Plans:
         chains = [Chain([step.candidate], deadline, CHEAP_TRIES_MAX) for step in steps]
         pair = Check.AGREEMENT in _checks(steps[0])
         if steps[0].parallel:
-            found = await self._at_once(ask, hold, early, chains)
+            found = await self._at_once(ask, hold, chains)
         else:
-            found = await self._in_turn(ask, hold, early, (steps, chains, wanted, pair))
+            found = await self._in_turn(ask, hold, (steps, chains, wanted, pair))
         stood = await _standing(steps, found, wanted)
         early.standby = next((b for b, s in zip(found, stood, strict=True) if s and b), None)
         if pair:
@@ -108,38 +103,35 @@ class Plans:
         _explain(ask, early, pair=pair)
 
     async def _at_once(
-        self, ask: Ask, hold: OwnedHold, early: Early, chains: Sequence[Chain]
+        self, ask: Ask, hold: OwnedHold, chains: Sequence[Chain]
     ) -> list[Booked | None]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(ask, hold, early, chain)) for chain in chains]
+            tasks = [group.create_task(self._one(ask, hold, chain)) for chain in chains]
         return [task.result() for task in tasks]
 
     async def _in_turn(
         self,
         ask: Ask,
         hold: OwnedHold,
-        early: Early,
         plan: tuple[Sequence[router_pb.PlanStep], Sequence[Chain], Wanted, bool],
     ) -> list[Booked | None]:
         """Of a pair the second is asked when the first stands; of others, when it does not."""
         steps, chains, wanted, pair = plan
         found: list[Booked | None] = []
         for step, chain in zip(steps, chains, strict=True):
-            found.append(await self._one(ask, hold, early, chain))
+            found.append(await self._one(ask, hold, chain))
             (stood,) = await _standing([step], found[-1:], wanted)
             if stood is not pair:
                 break
         return found
 
-    async def _one(self, ask: Ask, hold: OwnedHold, early: Early, chain: Chain) -> Booked | None:
+    async def _one(self, ask: Ask, hold: OwnedHold, chain: Chain) -> Booked | None:
         """One cheap answer, owed for. None: its provider gave none."""
         try:
             attempt, given = await self._caller.complete(ask, hold, chain)
         except (ProviderFailed, ProviderRefused, DeadlinePassed):
             return None
-        booked = await self._answers.book(ask, hold, attempt, given, extra=True)
-        early.booked.append(booked)
-        return booked
+        return await self._answers.book(ask, hold, attempt, given, extra=True)
 
     def _tell(self, ask: Ask, found: Sequence[Booked | None], stood: Sequence[bool]) -> None:
         for booked, well in zip(found, stood, strict=True):

@@ -20,12 +20,14 @@ from catalog.money import NANOS_PER_USD
 from chassis import names
 from chassis.deadline import Deadline
 from chassis.telemetry import Telemetry
+from gateway.overload.admission import NO_PLACE
 from gateway.ports import Services
 from gateway.saga.answers import Answers, Booked
 from gateway.saga.ask import Ask
 from gateway.saga.books import Books
-from gateway.saga.calling import Caller, Chain
+from gateway.saga.calling import Caller
 from gateway.saga.hold import held
+from gateway.saga.line import Chain
 from gateway.saga.outcomes import Outcomes
 from gateway.saga.plan import given_of, in_worker, wanted_of_prompt
 from gateway.saga.steps import Steps
@@ -48,6 +50,10 @@ class Purse:
         self._now = now
         self._day = ""
         self._spent: dict[str, int] = {}
+
+    def take_over(self, usd_per_day_max: Decimal) -> None:
+        """Another limit holds from now on; what was spent today counts."""
+        self._nanos_max = int(usd_per_day_max * NANOS_PER_USD)
 
     def take(self, tenant: str, nanos: int) -> bool:
         """Takes `nanos` out, or nothing when they are not there."""
@@ -133,12 +139,12 @@ class Shadows:
                 chain = Chain([chosen], own.deadline, 1)
                 attempt, given = await self._caller.complete(own, hold, chain)
                 booked = await self._answers.book(own, hold, attempt, given, extra=True)
-                charged = await self._answers.charge(hold, [booked])
+                charged = await self._answers.charge(hold)
             unused = chosen.worst_case_nanos - charged.cost_nanos
             self._purse.give_back(own.attribution.tenant, max(0, unused))
             return booked
         finally:
-            own.span.end()
+            own.end()
 
     async def _decide(self, own: Ask) -> router_pb.Decision:
         return await self._services.route(
@@ -176,7 +182,9 @@ class Shadows:
             cost_max_nanos=None,
             deadline=Deadline.after(SHADOW_SECONDS_MAX),
             span=span,
+            booking=None,
             streams=False,
+            place=NO_PLACE,
             first_token_ms=0,
         )
 

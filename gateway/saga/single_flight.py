@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 from chassis.deadline import Deadline, DeadlinePassed
@@ -20,13 +21,21 @@ class SingleFlight(Generic[AnswerT]):
         self._flights: dict[bytes, asyncio.Future[AnswerT | None]] = {}
 
     async def join(
-        self, key: bytes, lead: Callable[[], Awaitable[AnswerT]], deadline: Deadline
+        self,
+        key: bytes,
+        lead: Callable[[], Awaitable[AnswerT]],
+        deadline: Deadline,
+        waits: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> tuple[AnswerT, bool]:
-        """The answer, and whether this caller led. Raises what `lead` raises; DeadlinePassed."""
+        """The answer, and whether this caller led; `waits` is entered while it waits for another.
+
+        Raises what `lead` raises; DeadlinePassed.
+        """
         while (flight := self._flights.get(key)) is not None:
             try:
-                async with asyncio.timeout(max(0.0, deadline.left_seconds())):
-                    answer = await asyncio.shield(flight)
+                with waits():
+                    async with asyncio.timeout(max(0.0, deadline.left_seconds())):
+                        answer = await asyncio.shield(flight)
             except TimeoutError:
                 raise DeadlinePassed from None
             if answer is not None:

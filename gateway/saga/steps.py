@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import duration_pb2
 from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -14,24 +15,29 @@ from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 from catalog.fleet import Fleet
 from catalog.price import worst_usage
 from catalog.prices import UnknownModel
-from catalog.schema import AUTO, ModelConfig
+from catalog.schema import AUTO, ModelConfig, is_automatic
 from catalog.usage import BUCKETS
 from chassis import names
-from gateway.errors import ModelUnpriced, from_service
+from chassis.deadline import Deadline
+from chassis.errors import RemoteError, StatusError
+from gateway.door import TokenCount
+from gateway.errors import FleetChanging, ModelUnpriced, from_service
 from gateway.ports import Services
-from gateway.saga.ask import Ask, needs_of
+from gateway.saga.ask import Ask, needs_of, wants_hour_cache
 from gateway.saga.books import Books
 from gateway.saga.budget_use import BudgetUse
 from gateway.saga.cached import Cached
 from gateway.saga.counted import counted_as
 from gateway.saga.facts import PromptNames
 from gateway.saga.hold import DowngradeWanted, OwnedHold, held
+from gateway.saga.leases import Leases
 from gateway.saga.outcomes import Outcomes, routing_text
 from gateway.saga.sessions import Sessions
 from gateway.saga.shaping import Shaping, note_shaping, sent_prompt
 from gateway.saga.summary import Cost, note_finding
 from gateway.saga.usage_reports import UsageReports
 from gateway.settings import GatewaySettings
+from gateway.upstreams.upstreams import Upstreams
 
 HOLD_SECONDS_MAX = 3600
 # As many as router.v1.RouteItem takes.
@@ -58,7 +64,9 @@ class Steps:
         budget_use: BudgetUse,
         shaping: Shaping,
         usage_reports: UsageReports,
+        upstreams: Upstreams,
         new_id: Callable[[], str],
+        leases: Leases | None = None,
     ) -> None:
         self._services = services
         self._books = books
@@ -70,7 +78,9 @@ class Steps:
         self._budget_use = budget_use
         self._shaping = shaping
         self._usage_reports = usage_reports
+        self._upstreams = upstreams
         self._new_id = new_id
+        self._leases = leases
         token = settings.internal_token
         self._names = PromptNames(token.get_secret_value().encode() if token else b"")
 
@@ -103,14 +113,30 @@ class Steps:
             raise
         await self._names.name(ask)
         ask.finding = await finding
+        self._names.name_near(ask)
         note_finding(ask)
         note_shaping(ask)
+
+    async def count_tokens(self, request: pb.CompleteRequest, deadline: Deadline) -> TokenCount:
+        """The prompt's tokens as the model that is asked for reads them.
+
+        Raises: what the tokenizer refuses, under the gateway's domain.
+        """
+        counted = counted_as(self._fleet, self._stands_for(request.model))
+        item = tokenizer_pb.PrepareItem(
+            model=counted.model, encoding=counted.encoding, prompt=request.prompt
+        )
+        try:
+            prepared = await self._services.prepare(item, deadline)
+        except Exception as error:
+            raise from_service("tokenizer", error) from None
+        return TokenCount(prepared.input.tokens, prepared.input.error_bound_permille)
 
     async def route(self, ask: Ask) -> None:
         """Picks the model and the fallback chain; once a budget has asked for it, the cheapest
         model that can answer, whichever was asked for, and none after it.
 
-        Raises: the router's refusals under the gateway's domain; ModelUnpriced.
+        Raises: the router's refusals under the gateway's domain; ModelUnpriced; FleetChanging.
         """
         sampling = ask.prompt.sampling
         item = router_pb.RouteItem(
@@ -142,6 +168,7 @@ class Steps:
             decision = await self._services.route(item, ask.deadline)
         except Exception as error:
             raise from_service("router", error) from None
+        self._keep_known(decision)
         if not decision.chosen.HasField("worst_case_nanos"):
             raise ModelUnpriced(decision.chosen.model)
         priced = [each for each in decision.fallbacks if each.HasField("worst_case_nanos")]
@@ -153,6 +180,26 @@ class Steps:
         reason = router_pb.RouteReason.Name(decision.reason).removeprefix("ROUTE_REASON_")
         ask.span.set_attribute(names.ROUTE_REASON, reason)
 
+    def _keep_known(self, decision: router_pb.Decision) -> None:
+        """Leaves out what the router read of in a fleet file that is news here: it could be neither
+        called nor priced. Raises: FleetChanging when nothing is left."""
+
+        def known(each: router_pb.Candidate) -> bool:
+            return self._configured(each.model) is not None and (
+                each.provider in self._fleet.config.providers
+            )
+
+        if not all(known(step.candidate) for step in decision.plan.steps):
+            decision.ClearField("plan")
+        chain = [each for each in (decision.chosen, *decision.fallbacks) if known(each)]
+        if not chain:
+            raise FleetChanging(decision.chosen.model)
+        if len(chain) <= len(decision.fallbacks):
+            chosen, *fallbacks = [_copied(each) for each in chain]
+            decision.chosen.CopyFrom(chosen)
+            del decision.fallbacks[:]
+            decision.fallbacks.extend(fallbacks)
+
     @asynccontextmanager
     async def hold(self, ask: Ask) -> AsyncIterator[OwnedHold]:
         """The money for the dearest candidate, or for all of a plan's, held while the block runs;
@@ -160,23 +207,46 @@ class Steps:
         cheapest model gets it first."""
         async with AsyncExitStack() as stack:
             try:
-                owned = await stack.enter_async_context(self._held(ask))
+                owned = await self._enter(stack, ask)
             except DowngradeWanted:
                 ask.downgraded = True
                 await self.route(ask)
-                owned = await stack.enter_async_context(self._held(ask))
+                owned = await self._enter(stack, ask)
             try:
                 yield owned
             finally:
                 self._outcomes.tell(ask, owned.attempts)
                 self._usage_reports.tell(ask, owned.attempts)
 
+    async def _enter(self, stack: AsyncExitStack, ask: Ask) -> OwnedHold:
+        """Takes the hold. Where two calls at once would break a budget, one is held for."""
+        ask.hedged = self._may_hedge(ask)
+        try:
+            return await stack.enter_async_context(self._held(ask))
+        except StatusError as error:
+            if not ask.hedged or RemoteError(error.status).reason != "BUDGET_EXCEEDED":
+                raise
+            ask.hedged = False
+            return await stack.enter_async_context(self._held(ask))
+
     def _held(self, ask: Ask) -> AbstractAsyncContextManager[OwnedHold]:
         planned = [step.candidate for step in ask.decision.plan.steps]
         candidates = planned or [ask.decision.chosen, *ask.decision.fallbacks]
+        if ask.hedged:
+            candidates = [max(candidates, key=lambda each: each.worst_case_nanos)] * 2
         item = self.reservation(ask, candidates)
-        item.hold_all = bool(planned)
-        return held(ask, self._services, self._books, item)
+        item.hold_all = bool(planned) or ask.hedged
+        return held(ask, self._services, self._books, item, self._leases)
+
+    def _may_hedge(self, ask: Ask) -> bool:
+        """Whether a second call beside a slow one may be made, as far as is known before."""
+        chosen = ask.decision.chosen
+        if ask.decision.HasField("plan"):
+            return False
+        after = self._upstreams.hedge_after_seconds(
+            chosen.provider, chosen.upstream_model, streams=ask.streams, asked=ask.hedge
+        )
+        return after is not None
 
     def told_cost(self, ask: Ask, model: str, usage: chat_pb2.TokenUsage, cost: Cost) -> None:
         """A request was answered and charged: what later ones of its caller are routed by."""
@@ -201,14 +271,12 @@ class Steps:
         )
 
     def _worst_case(self, ask: Ask, candidate: router_pb.Candidate) -> ledger_pb.WorstCase:
-        count = ask.prepared.input
-        tokens = count.tokens + -(-count.tokens * count.error_bound_permille // PERMILLE)
-        if self._vendor(candidate.model) != self._vendor(ask.model):
-            tokens = -(-tokens * OTHER_VENDOR_NUMERATOR // OTHER_VENDOR_DENOMINATOR)
+        tokens = self.input_tokens_at_most(ask, candidate.model)
         usage = worst_usage(
             tokens + self._settings.hold_tokens_margin,
             candidate.output_tokens_max,
             ask.prompt.sampling.choice_count or 1,
+            hour_cache=wants_hour_cache(ask.prompt),
         )
         held_tokens = {bucket: getattr(usage, bucket) for bucket in BUCKETS}
         return ledger_pb.WorstCase(
@@ -216,6 +284,14 @@ class Steps:
             usage=chat_pb2.TokenUsage(**held_tokens),
             provider=candidate.provider,
         )
+
+    def input_tokens_at_most(self, ask: Ask, model: str) -> int:
+        """Input tokens that `model` may read by its own count, what its provider adds left out."""
+        count = ask.prepared.input
+        tokens: int = count.tokens + -(-count.tokens * count.error_bound_permille // PERMILLE)
+        if self._vendor(model) != self._vendor(ask.model):
+            tokens = -(-tokens * OTHER_VENDOR_NUMERATOR // OTHER_VENDOR_DENOMINATOR)
+        return tokens
 
     def _vendor(self, model: str) -> str:
         """Models of one vendor count alike."""
@@ -233,7 +309,13 @@ class Steps:
 
     def _stands_for(self, model: str) -> str:
         """Before it is routed, "auto" is counted as the baseline."""
-        return (self._fleet.config.baseline_model or model) if model == AUTO else model
+        return (self._fleet.config.baseline_model or model) if is_automatic(model) else model
+
+
+def _copied(candidate: router_pb.Candidate) -> router_pb.Candidate:
+    copied = router_pb.Candidate()
+    copied.CopyFrom(candidate)
+    return copied
 
 
 def embedding_of(finding: Any) -> Sequence[float]:

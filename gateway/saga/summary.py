@@ -1,9 +1,10 @@
 """What the caller and the trace are told of a request's cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from opentelemetry.trace import Span
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
 from spendgate.chat.v1 import chat_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
@@ -50,6 +51,10 @@ class Outcome:
     cost: Cost
     explanation: str = ""
     finish_reasons: Sequence[str] = field(default_factory=list)
+    # What of the caller's options the provider lacked, and the like.
+    warnings: Sequence[str] = ()
+    # What the cost is made of (anatomy.py).
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def settled(settlement: ledger_pb.Settlement) -> Cost:
@@ -121,6 +126,7 @@ def summary_of(ask: Ask, outcome: Outcome) -> pb.Summary:
         feedback_token=feedback_token(ask),
         notices=outcome.cost.notices,
         shaping=told(ask),
+        warnings=outcome.warnings,
     )
 
 
@@ -131,6 +137,9 @@ def note_finding(ask: Ask) -> None:
     similarity, refused_by = likeness(ask.finding)
     if similarity is not None:
         ask.span.set_attribute(names.CACHE_SIMILARITY, similarity)
+        for name, least in names.SIMILARITY_UNDER:
+            if similarity < least:
+                ask.span.set_attribute(name, True)
     if refused_by:
         ask.span.set_attribute(names.CACHE_REFUSED_BY, refused_by)
 
@@ -158,14 +167,10 @@ def note_on_span(ask: Ask, outcome: Outcome) -> None:
             names.ANSWER_SOURCE: pb.AnswerSource.Name(outcome.source).removeprefix(
                 "ANSWER_SOURCE_"
             ),
-            names.COST_NANO_USD: cost.cost_nanos,
-            names.COST_USD: cost.cost_nanos / NANOS_PER_USD,
-            names.GEN_AI_COST: cost.cost_nanos / NANOS_PER_USD,
-            names.SAVED_NANO_USD: sum(saving.saved_nanos for saving in cost.savings),
-            names.COUNTERFACTUAL_NANO_USD: cost.counterfactual_nanos,
             names.GEN_AI_INPUT_TOKENS: input_tokens(usage),
             names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
             names.GEN_AI_CACHED_TOKENS: usage.cached_input_tokens,
+            names.GEN_AI_CACHE_WRITE_TOKENS: usage.cache_write_tokens + usage.cache_write_1h_tokens,
             names.GEN_AI_REASONING_TOKENS: usage.reasoning_tokens,
             names.TOKENS_SYSTEM: ask.prepared.segments.system_tokens,
             names.TOKENS_TOOLS: ask.prepared.segments.tools_tokens,
@@ -173,13 +178,35 @@ def note_on_span(ask: Ask, outcome: Outcome) -> None:
             names.TOKENS_NEW: ask.prepared.segments.new_tokens,
         }
     )
+    note_money(span, cost)
+    for part, nanos in outcome.parts.items():
+        span.set_attribute(f"{names.COST_NANO_USD}.{part}", nanos)
+    if ask.first_token_ms:
+        span.set_attribute(names.GEN_AI_FIRST_CHUNK, ask.first_token_ms / 1000)
+
+
+def note_money(span: Span, cost: Cost) -> None:
+    """What a request's span says of money: as booked, whether it was answered or not."""
+    if not span.is_recording():
+        return
+    span.set_attributes(
+        {
+            names.COST_NANO_USD: cost.cost_nanos,
+            names.COST_USD: cost.cost_nanos / NANOS_PER_USD,
+            names.GEN_AI_COST: cost.cost_nanos / NANOS_PER_USD,
+            names.SAVED_NANO_USD: sum(saving.saved_nanos for saving in cost.savings),
+            names.COUNTERFACTUAL_NANO_USD: cost.counterfactual_nanos,
+            names.ATTEMPT_COUNT: len(cost.by_entry),
+        }
+    )
     for saving in cost.savings:
         cause = entry_pb2.SavingCause.Name(saving.cause).removeprefix("SAVING_CAUSE_").lower()
         span.set_attribute(f"{names.SAVED_NANO_USD}.{cause}", saving.saved_nanos)
+    for name, nanos in names.COST_OVER_NANO_USD:
+        if cost.cost_nanos > nanos:
+            span.set_attribute(name, True)
     if cost.price_version:
         span.set_attribute(names.PRICE_VERSION, cost.price_version)
-    if ask.first_token_ms:
-        span.set_attribute(names.GEN_AI_FIRST_CHUNK, ask.first_token_ms / 1000)
     if cost.tightest is not None and cost.tightest.unit == budget_pb2.BUDGET_UNIT_NANO_USD:
         span.set_attribute(names.BUDGET_ID, cost.tightest.budget_id)
         span.set_attribute(names.BUDGET_LEFT_NANO_USD, cost.tightest.left_nanos)
@@ -193,6 +220,7 @@ def input_tokens(usage: chat_pb2.TokenUsage) -> int:
         + usage.cache_write_tokens
         + usage.cache_write_1h_tokens
         + usage.audio_input_tokens
+        + usage.image_input_tokens
     )
 
 

@@ -9,6 +9,7 @@ from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import entry_pb2
 
 from chassis import names
+from chassis.telemetry import context_of
 from gateway.saga.ask import Ask
 from gateway.saga.summary import Outcome, input_tokens
 
@@ -30,6 +31,9 @@ _saved = _meter.create_counter(
 )
 _tokens = _meter.create_counter(
     names.METRIC_TOKENS, unit="{token}", description="Tokens that answers took, by bucket."
+)
+_cut = _meter.create_counter(
+    names.METRIC_STREAMS_CUT, unit="{stream}", description="Streams cut: the hold was used up."
 )
 _duration = _meter.create_histogram(
     names.METRIC_DURATION,
@@ -66,14 +70,19 @@ def failed(ask: Ask, kind: str) -> None:
     _failures.add(1, {names.ERROR_TYPE: kind, names.TENANT: ask.attribution.tenant})
 
 
+def cut(ask: Ask) -> None:
+    """A stream was cut because the money held for it was used up."""
+    _cut.add(1, {names.TENANT: ask.attribution.tenant})
+
+
 def answered(ask: Ask, outcome: Outcome) -> None:
     """It was answered and booked, or its booking waits."""
     source = pb.AnswerSource.Name(outcome.source).removeprefix("ANSWER_SOURCE_").lower()
     who = {names.TENANT: ask.attribution.tenant, names.FEATURE: ask.attribution.feature}
     what = {names.GEN_AI_RESPONSE_MODEL: outcome.model, names.GEN_AI_PROVIDER: outcome.provider}
     _requests.add(1, {**who, **what, names.ANSWER_SOURCE: source})
-    cost = outcome.cost
-    _cost.add(cost.cost_nanos, {**who, **what})
+    cost, example = outcome.cost, context_of(ask.span)
+    _cost.add(cost.cost_nanos, {**who, **what}, context=example)
     for saving in cost.savings:
         cause = entry_pb2.SavingCause.Name(saving.cause).removeprefix("SAVING_CAUSE_").lower()
         # A cause can cost more than it saves; a counter cannot fall.
@@ -85,9 +94,9 @@ def answered(ask: Ask, outcome: Outcome) -> None:
         names.ANSWER_SOURCE: source,
         names.GEN_AI_REQUEST_STREAM: ask.streams,
     }
-    _duration.record(ask.latency_ms() / 1000, timing)
+    _duration.record(ask.latency_ms() / 1000, timing, context=example)
     if ask.first_token_ms:
-        _first_token.record(ask.first_token_ms / 1000, what)
+        _first_token.record(ask.first_token_ms / 1000, what, context=example)
     if cost.tightest is not None and cost.tightest.limit_nanos > 0:
         budget = {names.TENANT: ask.attribution.tenant, names.BUDGET_ID: cost.tightest.budget_id}
         _budget_left.set(cost.tightest.left_nanos, budget)

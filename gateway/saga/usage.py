@@ -8,6 +8,8 @@ from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
 
 from chassis.deadline import Deadline
+from gateway.anthropic.content import REASONING
+from gateway.openai.read import object_from
 from gateway.ports import Services
 from gateway.saga.ask import Ask
 from gateway.saga.counted import CountedAs
@@ -50,6 +52,15 @@ def text_of(choices: Iterable[chat_pb2.Choice]) -> str:
     for choice in choices:
         pieces.append(choice.message.content)
         pieces += [part.text for part in choice.message.parts if part.text]
+        pieces.append(_thought(choice.message.extra_json))
         for call in choice.message.tool_calls:
             pieces += [call.name, call.arguments_json]
     return "".join(pieces)
+
+
+def _thought(extra_json: str) -> str:
+    """What was thought on the way, where the provider tells it."""
+    if REASONING not in extra_json:
+        return ""
+    thought = object_from(extra_json, "extra_json").get(REASONING)
+    return thought if isinstance(thought, str) else ""

@@ -55,6 +55,8 @@ class Wishes:
     budget_tokens: int = BUDGET_TOKENS_DEFAULT
     summary_model: str = ""
     expected_rest_turns: int | None = None
+    # The caller himself said that all of it is to be sent.
+    all_wanted: bool = False
 
     @property
     def fits(self) -> bool:
@@ -107,4 +109,5 @@ def wishes_of(options: pb.RequestOptions, policy: PromptPolicy) -> Wishes:
         budget_tokens=context.budget_tokens or policy.budget_tokens or BUDGET_TOKENS_DEFAULT,
         summary_model=context.summary_model or policy.summary_model or "",
         expected_rest_turns=rest,
+        all_wanted=context.policy == pb.CONTEXT_POLICY_ALL,
     )

@@ -75,6 +75,12 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
                 [("{{spendgate_saving_cause}}", dollars(SAVED, "spendgate_saving_cause"))],
             ),
             (
+                "Set aside for requests under way",
+                "timeseries",
+                "currencyUSD",
+                [("held", "sum(spendgate_holds_nano_usd) / 1e9")],
+            ),
+            (
                 "Share of a budget used",
                 "bargauge",
                 "percentunit",
@@ -113,6 +119,12 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
                 "timeseries",
                 "short",
                 [("requests", "sum(spendgate_requests_in_flight)")],
+            ),
+            (
+                "Waiting for a batch",
+                "timeseries",
+                "short",
+                [("{{spendgate_hop}}", "sum by (spendgate_hop) (spendgate_hop_waiting)")],
             ),
             (
                 "Latency",
@@ -196,6 +208,17 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
                     (
                         "{{spendgate_cache_outcome}}",
                         per("spendgate_cache_lookups_total", "spendgate_cache_outcome"),
+                    )
+                ],
+            ),
+            (
+                "Reports on hits by verdict",
+                "timeseries",
+                "ops",
+                [
+                    (
+                        "{{spendgate_verdict}}",
+                        per("spendgate_cache_hit_reports_total", "spendgate_verdict"),
                     )
                 ],
             ),

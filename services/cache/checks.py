@@ -15,7 +15,7 @@ from services.cache.leases import LEASE_MS_MAX
 SCOPE_NAME_BYTES_MAX = 128
 MODEL_BYTES_MAX = 256
 MESSAGES_MAX = 4_096
-TOOLS_MAX = 128
+TOOLS_MAX = 512
 # The gateway takes 4 MiB of text; this leaves room for what is around it.
 PROMPT_BYTES_MAX = 8 * 1024 * 1024
 

@@ -3,6 +3,7 @@
 import grpc
 
 from chassis.errors import ErrorStatus, ErrorTable
+from services.cache.once import AnswerUnreadable
 from services.cache.store import StoreUnavailable
 
 DOMAIN = "cache.spendgate"
@@ -96,6 +97,12 @@ def _models_unavailable(_: ModelsUnavailable) -> ErrorStatus:
     )
 
 
+def _answer_unreadable(_: AnswerUnreadable) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", "what was kept cannot be read any more"
+    )
+
+
 TABLE = ErrorTable(
     DOMAIN,
     {
@@ -103,6 +110,7 @@ TABLE = ErrorTable(
         AnswerTooLarge: _answer_too_large,
         TtlInvalid: _ttl_invalid,
         QuotaExceeded: _quota_exceeded,
+        AnswerUnreadable: _answer_unreadable,
         StoreUnavailable: _store_unavailable,
         ModelsUnavailable: _models_unavailable,
     },

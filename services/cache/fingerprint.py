@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from spendgate.chat.v1 import chat_pb2
 
+from catalog.foreign import ANTHROPIC_OPTIONS
 from services.cache.prose import CaseFolding, fold, settle
 
 # Changes whenever normalisation changes: answers stored under other rules must not be found.
@@ -224,9 +225,17 @@ def _without_labels(text: str) -> str:
         options = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    if not isinstance(options, dict) or not _LABELS & options.keys():
+    if not isinstance(options, dict):
         return text
     kept = {name: value for name, value in options.items() if name not in _LABELS}
+    own = kept.get(ANTHROPIC_OPTIONS)
+    if isinstance(own, dict):
+        inner = {name: value for name, value in own.items() if name not in _LABELS}
+        kept[ANTHROPIC_OPTIONS] = inner
+        if not inner:
+            del kept[ANTHROPIC_OPTIONS]
+    elif kept == options:
+        return text
     return json.dumps(kept) if kept else ""
 
 

@@ -190,7 +190,8 @@ class Lookup:
 
     def _tell(self, asked: _Asked, found: NearFound) -> None:
         finding = asked.finding
-        if asked.item.explain:
+        if asked.item.explain or found.hit is None:
+            # What a miss has compared anyway is told: the books count what was nearly paid twice.
             finding.explanation.MergeFrom(found.explanation)
         if found.hit is not None:
             _serve(finding, pb.OUTCOME_SEMANTIC, found.entry_key, found.hit)

@@ -8,6 +8,7 @@ sg:{scope}:v:<context>:<m>   vector set of a context, m names the model
 sg:{scope}:l:<key>           lease of who is getting this answer
 sg:{scope}:q:<user>          sorted set of a user's answers, by expiry, ms
 sg:{scope}:h:<key>:<entry>   a semantic hit that was served
+sg:{tenant}:o:<digest>       what is known of an idempotency key (once.py)
 sg:{tenant}:scopes           hash of the tenant's scopes: tag -> digests of project and user
 sg:{tenant}:s:<day>          hash of counters of a day
 sg:{tenant}:d                hash of what features have learned
@@ -57,6 +58,12 @@ def quota(tag: str, user: str) -> str:
 def served(tag: str, key: str, entry_key: str) -> str:
     """A hit that was served."""
     return f"sg:{{{tag}}}:h:{key}:{entry_key}"
+
+
+def once(tenant: str, caller: str, key: str) -> str:
+    """What is known of a caller's idempotency key."""
+    named = digest(f"{len(caller)}:{caller}:{key}").hex()
+    return f"sg:{{{scope_tag(tenant, '', '')}}}:o:{named}"
 
 
 def scopes(tenant: str) -> str:

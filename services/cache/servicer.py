@@ -24,6 +24,7 @@ from services.cache.stats import Stats
 from services.cache.waiting import Waiting
 
 WAIT_MS_MAX = 600_000
+_VERDICTS = {pb.HIT_VERDICT_RIGHT: "RIGHT", pb.HIT_VERDICT_STALE: "STALE"}
 ALLOWED_KEYS_MAX = 256
 
 _meter = metrics.get_meter("spendgate")
@@ -32,6 +33,9 @@ _lookups = _meter.create_counter(
 )
 _stores = _meter.create_counter(
     "spendgate.cache.stores", unit="{answer}", description="Answers offered, by outcome."
+)
+_reports = _meter.create_counter(
+    names.METRIC_HIT_REPORTS, unit="{report}", description="Reports on hits, by verdict."
 )
 _refusals = _meter.create_counter(
     "spendgate.cache.refusals",
@@ -133,7 +137,9 @@ class CacheServicer(rpc.CacheServiceServicer):
         self, request: pb.ReportWrongHitRequest, context: Any
     ) -> pb.ReportWrongHitResponse:
         """Says how a hit turned out."""
-        return await self._verbs.report.take(request)
+        response = await self._verbs.report.take(request)
+        _reports.add(1, {names.VERDICT: _VERDICTS.get(request.verdict, "WRONG")})
+        return response
 
     async def AllowEntries(
         self, request: pb.AllowEntriesRequest, context: Any

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from opentelemetry import metrics
 from spendgate.cache.v1 import cache_service_pb2 as pb
 from spendgate.cache.v1 import cache_service_pb2_grpc as rpc
+from spendgate.cache.v1 import idempotency_pb2_grpc as once_rpc
 
 from chassis.health import Part
 from chassis.server import Outfit, Room
@@ -25,12 +26,15 @@ from services.cache.link import Link
 from services.cache.link_redis import ClusterLink, RedisLink
 from services.cache.lookup import Lookup, Policy
 from services.cache.near.decisions import PPM
+from services.cache.once import Once
 from services.cache.quota import Quota
 from services.cache.reading import Reader
 from services.cache.record import Recorder
 from services.cache.report import Allow, Report
 from services.cache.sealing import Sealer, parse_keys
 from services.cache.servicer import CacheServicer, Verbs
+from services.cache.servicer_once import SERVICE_NAME as ONCE_NAME
+from services.cache.servicer_once import OnceServicer
 from services.cache.settings import CacheSettings
 from services.cache.stats import Stats
 from services.cache.store_guarded import GuardedStore
@@ -96,8 +100,14 @@ async def build(
         await store.close()
 
     return Room(
-        servicers=[(rpc.add_CacheServiceServicer_to_server, CacheServicer(verbs))],
-        service_names=[SERVICE_NAME],
+        servicers=[
+            (rpc.add_CacheServiceServicer_to_server, CacheServicer(verbs)),
+            (
+                once_rpc.add_IdempotencyServiceServicer_to_server,
+                OnceServicer(Once(patient, _sealer(settings))),
+            ),
+        ],
+        service_names=[SERVICE_NAME, ONCE_NAME],
         errors=TABLE,
         cleanups=[("store", stop)],
     )
@@ -108,11 +118,15 @@ def _link(settings: CacheSettings) -> RedisLink | ClusterLink:
     return kind(settings.redis_url, connect_seconds_max=settings.redis_timeout_ms / 1000)
 
 
+def _sealer(settings: CacheSettings) -> Sealer | None:
+    keys = settings.value_keys
+    return Sealer(parse_keys(keys.get_secret_value())) if keys is not None else None
+
+
 def _verbs(
     settings: CacheSettings, store: GuardedStore, quick: Link, patient: Link, tally: Tally
 ) -> Verbs:
-    keys = settings.value_keys
-    codec = Codec(Sealer(parse_keys(keys.get_secret_value())) if keys is not None else None)
+    codec = Codec(_sealer(settings))
     reader = Reader(store, codec)
     recorder = Recorder(tally, now_ms)
     leases = Leases(quick)

@@ -1,7 +1,7 @@
 """Between the contract's messages and the books' values; and what makes a command the same."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from google.protobuf import duration_pb2, timestamp_pb2
@@ -10,8 +10,10 @@ from spendgate.chat.v1 import chat_pb2
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
+from services.ledger.convert_lease import from_pb_lease_name
 from services.ledger.convert_notice import to_pb_left, to_pb_notice, to_time
 from services.ledger.rules.commands import (
+    Draw,
     HoldAnswer,
     Record,
     Release,
@@ -64,10 +66,7 @@ def from_pb_reserve(item: pb.ReserveItem) -> Reserve:
         hold_id=item.hold_id,
         request_id=item.request_id,
         attribution=from_pb_attribution(item.attribution),
-        worst_cases=tuple(
-            WorstCase(case.model, from_pb_tokens(case.usage), case.provider)
-            for case in item.worst_cases
-        ),
+        worst_cases=_from_pb_cases(item.worst_cases),
         hold_us=from_duration(item.hold_duration),
         request_hash=meaning_hash(item),
         downgraded=item.downgraded,
@@ -82,6 +81,7 @@ def from_pb_settle(item: pb.SettleItem) -> Settle:
         attempts=tuple(from_pb_attempt(attempt) for attempt in item.attempts),
         request_hash=meaning_hash(item),
         tenant=item.tenant,
+        draw=_from_pb_draw(item),
     )
 
 
@@ -92,7 +92,25 @@ def from_pb_release(item: pb.ReleaseItem) -> Release:
         attempts=tuple(from_pb_attempt(attempt) for attempt in item.attempts),
         request_hash=meaning_hash(item),
         tenant=item.tenant,
+        draw=_from_pb_draw(item),
     )
+
+
+def _from_pb_draw(item: pb.SettleItem | pb.ReleaseItem) -> Draw | None:
+    if not item.HasField("draw"):
+        return None
+    draw = item.draw
+    return Draw(
+        lease=from_pb_lease_name(draw.lease),
+        request_id=draw.request_id,
+        attribution=from_pb_attribution(draw.attribution),
+        worst_cases=_from_pb_cases(draw.worst_cases),
+        hold_all=draw.hold_all,
+    )
+
+
+def _from_pb_cases(cases: Iterable[pb.WorstCase]) -> tuple[WorstCase, ...]:
+    return tuple(WorstCase(case.model, from_pb_tokens(case.usage), case.provider) for case in cases)
 
 
 def from_pb_record(item: pb.RecordItem) -> Record:
@@ -129,6 +147,8 @@ def from_pb_tokens(usage: chat_pb2.TokenUsage) -> Tokens:
         usage.reasoning_tokens,
         usage.audio_input_tokens,
         usage.audio_output_tokens,
+        usage.image_input_tokens,
+        usage.image_output_tokens,
     )
 
 

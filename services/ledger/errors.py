@@ -132,6 +132,27 @@ def _budget_unit_other(error: refusals.BudgetUnitOther) -> ErrorStatus:
     )
 
 
+def _lease_refused(error: refusals.LeaseRefused) -> ErrorStatus:
+    what = "no slice of it can be had now; reserve each call"
+    return ErrorStatus(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "LEASE_REFUSED",
+        f"budget {error.budget_id}: {what}",
+        {"budgetId": error.budget_id, "why": error.why},
+        quota=((f"budget/{error.budget_id}", what),),
+    )
+
+
+def _lease_fenced(error: refusals.LeaseFenced) -> ErrorStatus:
+    return ErrorStatus(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "LEASE_FENCED",
+        "this epoch of the lease is over, or another grant has its name",
+        {"leaseId": error.lease_id, "epoch": str(error.epoch)},
+        preconditions=(("LEASE", f"lease/{error.lease_id}", "the epoch must be a new one"),),
+    )
+
+
 def _budget_unknown(error: refusals.BudgetUnknown) -> ErrorStatus:
     return ErrorStatus(
         grpc.StatusCode.NOT_FOUND, "BUDGET_UNKNOWN", "no such budget", {"budgetId": error.budget_id}
@@ -170,6 +191,8 @@ TABLE = ErrorTable(
         refusals.ModelUnpriced: _model_unpriced,
         refusals.BudgetExceeded: _budget_exceeded,
         refusals.BudgetDowngrade: _budget_downgrade,
+        refusals.LeaseRefused: _lease_refused,
+        refusals.LeaseFenced: _lease_fenced,
         refusals.BudgetUnknown: _budget_unknown,
         refusals.BudgetUnitOther: _budget_unit_other,
         refusals.KeyInvalid: _key_invalid,

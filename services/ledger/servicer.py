@@ -14,6 +14,7 @@ from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
 from chassis.batch import answer_batch
 from services.ledger import convert, convert_desk, validate, validate_desk
 from services.ledger.errors import TABLE
+from services.ledger.leasing import acquire_lease, return_lease
 from services.ledger.money_moves import RECORD, RELEASE, RESERVE, SETTLE, Verb, move
 from services.ledger.paging import PageTokens, page_size
 from services.ledger.repricing import Repricing, Wanted
@@ -80,6 +81,18 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         """Books rows without holds."""
         answers = await self._batch(RECORD, request.items)
         return pb.RecordResponse(results=[result_of(pb.RecordResult, "entry", a) for a in answers])
+
+    async def AcquireLease(
+        self, request: pb.AcquireLeaseRequest, context: Any
+    ) -> pb.AcquireLeaseResponse:
+        """Sets a slice of budgets aside for a gateway."""
+        return await acquire_lease(self._desk.writer, request)
+
+    async def ReturnLease(
+        self, request: pb.ReturnLeaseRequest, context: Any
+    ) -> pb.ReturnLeaseResponse:
+        """Takes a slice back."""
+        return await return_lease(self._desk.writer, request)
 
     async def CreateBudget(
         self, request: pb.CreateBudgetRequest, context: Any

@@ -33,6 +33,9 @@ class LedgerSettings(ServiceSettings):
     config: Path | None = None
     """The fleet file, for prices. Default: the built-in one, with a small local model."""
 
+    reload_seconds: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """How often it is looked whether the fleet file has changed; then it is read again."""
+
     sweep_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often lapsed holds are let go where no command does it, and the database is probed."""
 

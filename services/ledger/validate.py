@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf import duration_pb2, timestamp_pb2
-from spendgate.ledger.v1 import entry_pb2
+from spendgate.ledger.v1 import entry_pb2, lease_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as pb
 
 from chassis.errors import FieldViolation, InvalidFields
 from services.ledger.convert import from_pb_tokens
 from services.ledger.rules.kinds import ANSWERING
 from services.ledger.rules.pricing import impossible_bucket
-from services.ledger.rules.values import NO_TOKENS
+from services.ledger.rules.values import NANOS_MAX, NO_TOKENS
 
 NAME_BYTES_MAX = 128
 MODEL_BYTES_MAX = 256
@@ -95,18 +95,40 @@ def check_reserve(item: pb.ReserveItem) -> None:
     checks = Checks()
     checks.uuid("hold_id", item.hold_id)
     checks.name("request_id", item.request_id)
-    _attribution(checks, item.attribution)
-    checks.count("worst_cases", len(item.worst_cases), 1, WORST_CASES_MAX)
-    for place, case in enumerate(item.worst_cases[:WORST_CASES_MAX]):
-        here = f"worst_cases[{place}]"
+    check_attribution(checks, item.attribution)
+    check_cases(checks, item.worst_cases)
+    if item.HasField("hold_duration"):
+        checks.seconds("hold_duration", item.hold_duration, HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)
+    checks.done()
+
+
+def check_cases(checks: Checks, cases: Sequence[pb.WorstCase], before: str = "") -> None:
+    """What may be called, each at its worst. `before` begins their path."""
+    checks.count(f"{before}worst_cases", len(cases), 1, WORST_CASES_MAX)
+    for place, case in enumerate(cases[:WORST_CASES_MAX]):
+        here = f"{before}worst_cases[{place}]"
         checks.name(f"{here}.model", case.model, MODEL_BYTES_MAX)
         checks.text(f"{here}.provider", case.provider)
         checks.that(case.HasField("usage"), f"{here}.usage", "is required")
         bucket = impossible_bucket(from_pb_tokens(case.usage))
         checks.that(bucket is None, f"{here}.usage.{bucket}", "must be from 0 to 10^12")
-    if item.HasField("hold_duration"):
-        checks.seconds("hold_duration", item.hold_duration, HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)
-    checks.done()
+
+
+def check_draw(checks: Checks, item: pb.SettleItem | pb.ReleaseItem) -> None:
+    """How a call was admitted under a lease, if it was."""
+    if not item.HasField("draw"):
+        return
+    draw = item.draw
+    check_lease_name(checks, "draw.lease", draw.lease)
+    checks.name("draw.request_id", draw.request_id)
+    check_attribution(checks, draw.attribution, "draw.")
+    check_cases(checks, draw.worst_cases, "draw.")
+
+
+def check_lease_name(checks: Checks, field: str, name: lease_pb2.LeaseName) -> None:
+    """Which grant of which lease."""
+    checks.uuid(f"{field}.lease_id", name.lease_id)
+    checks.between(f"{field}.epoch", name.epoch, 1, NANOS_MAX)
 
 
 def check_settle(item: pb.SettleItem) -> None:
@@ -114,6 +136,7 @@ def check_settle(item: pb.SettleItem) -> None:
     checks = Checks()
     checks.uuid("hold_id", item.hold_id)
     checks.text("tenant", item.tenant)
+    check_draw(checks, item)
     checks.count("attempts", len(item.attempts), 1, ATTEMPTS_MAX)
     _attempts(checks, item.attempts)
     checks.done()
@@ -124,6 +147,7 @@ def check_release(item: pb.ReleaseItem) -> None:
     checks = Checks()
     checks.uuid("hold_id", item.hold_id)
     checks.text("tenant", item.tenant)
+    check_draw(checks, item)
     checks.count("attempts", len(item.attempts), 0, ATTEMPTS_MAX)
     _attempts(checks, item.attempts)
     for place, attempt in enumerate(item.attempts[:ATTEMPTS_MAX]):
@@ -137,7 +161,7 @@ def check_record(item: pb.RecordItem) -> None:
     """Raises InvalidFields (REQUEST_INVALID)."""
     checks = Checks()
     checks.name("request_id", item.request_id)
-    _attribution(checks, item.attribution)
+    check_attribution(checks, item.attribution)
     checks.that(item.HasField("attempt"), "attempt", "is required")
     if item.HasField("attempt"):
         _attempt(checks, "attempt", item.attempt)
@@ -173,11 +197,13 @@ def check_list_entries(request: pb.ListEntriesRequest) -> None:
     checks.done()
 
 
-def _attribution(checks: Checks, who: entry_pb2.Attribution) -> None:
-    checks.name("attribution.tenant", who.tenant)
+def check_attribution(checks: Checks, who: entry_pb2.Attribution, before: str = "") -> None:
+    """To whom. `before` begins its path."""
+    here = f"{before}attribution"
+    checks.name(f"{here}.tenant", who.tenant)
     for field in ("project", "user", "key_id", "feature", "session"):
-        checks.text(f"attribution.{field}", getattr(who, field))
-    check_tags(checks, "attribution.tags", who.tags, TAGS_MAX)
+        checks.text(f"{here}.{field}", getattr(who, field))
+    check_tags(checks, f"{here}.tags", who.tags, TAGS_MAX)
 
 
 def check_tags(checks: Checks, field: str, tags: Mapping[str, str], most: int) -> None:
@@ -254,7 +280,3 @@ def check_time(checks: Checks, field: str, time: timestamp_pb2.Timestamp) -> Non
     # Up to the year 9999, as protobuf has it.
     inside = 0 <= time.seconds < 253_402_300_800 and 0 <= time.nanos < 10**9
     checks.that(inside, field, "must be a time from 1970 to 9999")
-
-
-# For the checks of other contracts of this room.
-check_attribution = _attribution

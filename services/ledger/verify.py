@@ -10,7 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from services.ledger.rules.values import AttemptOutcome, BudgetUnit, EntryKind, HoldState
 from services.ledger.rules.windows import DAY_US, HOUR_US
@@ -44,8 +55,10 @@ async def verify(database: Database) -> Sequence[Difference]:
             *_balances(conn, "settled_amount", _with_archived(conn, settled(conn))),
             *_balances(conn, "reserved_amount", _reserved(conn)),
             *_rollups(conn),
+            *_days(conn),
             *_holds(conn),
             *_lines(conn),
+            *_leases(conn),
             *_requests(conn),
             *_corrections(conn),
             *_archived(conn),
@@ -60,21 +73,14 @@ def settled(
     """What the rows of settled holds and records come to on each balance, in its unit; `only`
     limits the rows."""
     line, entry, hold = schema.budget_line, schema.entry, schema.hold
-    tokens = _sum(entry, [name for name in schema.TOKEN_COLUMNS if name != _FROM_CACHE])
-    amount = case(
-        (line.c.unit == int(BudgetUnit.TOKENS), tokens),
-        (line.c.unit == int(BudgetUnit.REQUESTS), case((entry.c.counts_request, 1), else_=0)),
-        else_=entry.c.cost_nanos,
-    )
     key = (line.c.budget_number, line.c.window_start_us, line.c.subject)
     rows = conn.execute(
-        select(*key, func.sum(amount))
+        select(*key, func.sum(_amount(line, entry)))
         .join(entry, entry.c.owner_id == line.c.owner_id)
         .join(hold, hold.c.hold_id == line.c.owner_id, isouter=True)
         .where(
             or_(hold.c.state.is_(None), hold.c.state != int(HoldState.RELEASED)),
-            or_(line.c.model == "", line.c.model == entry.c.model_used),
-            or_(line.c.provider == "", line.c.provider == entry.c.provider),
+            *_of_line(line, entry),
             true() if only is None else only,
         )
         .group_by(*key)
@@ -97,7 +103,7 @@ def _reserved(conn: Connection) -> dict[tuple[Any, ...], int]:
     line, hold = schema.budget_line, schema.hold
     key = (line.c.budget_number, line.c.window_start_us, line.c.subject)
     rows = conn.execute(
-        select(*key, func.sum(line.c.held_amount))
+        select(*key, func.sum(line.c.held_amount - line.c.freed_amount))
         .join(hold, hold.c.hold_id == line.c.owner_id)
         .where(hold.c.state == int(HoldState.PENDING))
         .group_by(*key)
@@ -165,6 +171,37 @@ def _rollups(conn: Connection) -> Iterator[Difference]:
         )
 
 
+def _days(conn: Connection) -> Iterator[Difference]:
+    """The sums of a day are those of its hours."""
+    hour, day = schema.rollup_hour, schema.rollup_day
+    rest = schema.ROLLUP_KEY_COLUMNS[1:]
+    start = (hour.c.hour_us - hour.c.hour_us % DAY_US).label("day_us")
+    key = [start, *(hour.c[name] for name in rest)]
+    width = len(key)
+    # In halves: a sum may leave an int64 where the books are wrong.
+    halves = [func.sum(hour.c[n] // 10**9) for n in schema.SUM_COLUMNS]
+    halves += [func.sum(hour.c[n] % 10**9) for n in schema.SUM_COLUMNS]
+    count = len(schema.SUM_COLUMNS)
+    hours = {
+        tuple(row[:width]): [
+            int(whole) * 10**9 + int(part)
+            for whole, part in zip(row[width : width + count], row[width + count :], strict=True)
+        ]
+        for row in conn.execute(select(*key, *halves).group_by(*key))
+    }
+    columns = ("day_us", *rest, *schema.SUM_COLUMNS)
+    days = {
+        tuple(row[:width]): row[width:]
+        for row in conn.execute(select(*(day.c[name] for name in columns)))
+    }
+    for place, name in enumerate(schema.SUM_COLUMNS):
+        yield from _compare(
+            f"rollup_day.{name}",
+            {where: int(row[place]) for where, row in days.items()},
+            {where: row[place] for where, row in hours.items()},
+        )
+
+
 def _holds(conn: Connection) -> Iterator[Difference]:
     """A settled hold has rows, a pending or lapsed one has none, a released one cost nothing."""
     hold, entry = schema.hold, schema.entry
@@ -205,6 +242,61 @@ def _lines(conn: Connection) -> Iterator[Difference]:
     )
     for owner_id, number, kept, held in rows:
         yield Difference("budget_line.held_amount", (owner_id, number), kept, held)
+
+
+def _leases(conn: Connection) -> Iterator[Difference]:
+    """What was charged under a lease in time came out of it, as far as it reached."""
+    line, entry, hold = schema.budget_line, schema.entry, schema.hold
+    under = and_(hold.c.lease_id != "", hold.c.request_id != "")
+    name = hold.c.lease_id.concat("/").concat(cast(hold.c.lease_epoch, Text)).label("lease")
+    key = (name, line.c.budget_number, line.c.subject)
+    drawn = conn.execute(
+        select(*key, func.sum(_amount(line, entry)))
+        .join(line, line.c.owner_id == hold.c.hold_id)
+        .join(entry, entry.c.owner_id == hold.c.hold_id)
+        .where(
+            under,
+            hold.c.state == int(HoldState.SETTLED),
+            entry.c.late.is_(False),
+            entry.c.corrects_id == "",
+            *_of_line(line, entry),
+        )
+        .group_by(*key)
+    )
+    sums = {tuple(where): int(total) for *where, total in drawn}
+    leased = conn.execute(
+        select(
+            line.c.owner_id,
+            line.c.budget_number,
+            line.c.subject,
+            line.c.held_amount,
+            line.c.freed_amount,
+        )
+        .join(hold, hold.c.hold_id == line.c.owner_id)
+        .where(hold.c.lease_id != "", hold.c.request_id == "")
+    )
+    for owner_id, number, subject, held, freed in leased:
+        wanted = min(held, sums.get((owner_id, number, subject), 0))
+        if freed < wanted:
+            yield Difference("budget_line.freed_amount", (owner_id, number, subject), freed, wanted)
+
+
+def _amount(line: Any, entry: Any) -> ColumnElement[int]:
+    """What a row takes of a line's budget, in its unit."""
+    tokens = _sum(entry, [name for name in schema.TOKEN_COLUMNS if name != _FROM_CACHE])
+    return case(
+        (line.c.unit == int(BudgetUnit.TOKENS), tokens),
+        (line.c.unit == int(BudgetUnit.REQUESTS), case((entry.c.counts_request, 1), else_=0)),
+        else_=entry.c.cost_nanos,
+    )
+
+
+def _of_line(line: Any, entry: Any) -> tuple[ColumnElement[bool], ...]:
+    """Whether a row counts on a line."""
+    return (
+        or_(line.c.model == "", line.c.model == entry.c.model_used),
+        or_(line.c.provider == "", line.c.provider == entry.c.provider),
+    )
 
 
 def _requests(conn: Connection) -> Iterator[Difference]:

@@ -13,7 +13,9 @@ from spendgate.ledger.v1 import ledger_service_pb2_grpc as rpc
 from spendgate.ledger.v1 import reading_service_pb2_grpc as reading_rpc
 
 from catalog.fleet import Fleet, load_fleet
+from chassis.live import Live
 from chassis.server import Outfit, Room
+from services.ledger.alerts.budget_events import BudgetEvents, follow_budget_events
 from services.ledger.alerts.deliver import Deliverer, deliver_for_ever, targets
 from services.ledger.alerts.store import AlertStore
 from services.ledger.alerts.watch import Watch, watch_for_ever
@@ -26,7 +28,7 @@ from services.ledger.reading.follow import Follower, follow_for_ever
 from services.ledger.reading.insights import Insights
 from services.ledger.reading.servicer import ReadingDesk, ReadingServicer
 from services.ledger.repricing import Repricing
-from services.ledger.rules.pricing import CatalogPrices
+from services.ledger.rules.pricing import CatalogPrices, Prices
 from services.ledger.servicer import Desk, LedgerServicer
 from services.ledger.settings import LedgerSettings
 from services.ledger.sql.budgets import BudgetStore
@@ -76,13 +78,14 @@ async def build(
     process's own.
     Raises: ConfigError for the fleet file; BooksNotOpened; BooksUnavailable.
     """
-    fleet = await asyncio.to_thread(load_fleet, settings.config)
+    live = _live_fleet(settings, outfit)
+    fleet = await live.open()
     database = open_database(settings.database_url, wait_seconds=settings.database_wait_seconds)
     # Embedded, the only ledger brings its tables up to date itself. On PostgreSQL others may be
     # at work on them: that is for the operator to time.
     alone = settings.migrate_at_start or is_embedded(settings.database_url)
     await database.prepare(upgrade if alone else require_newest)
-    await database.write(lambda connection: make_months(connection, clock()))
+    await _make_months(database, clock)
     prices = CatalogPrices(fleet.book)
     journal = Journal(database, prices, clock)
     await journal.transact(())
@@ -93,14 +96,9 @@ async def build(
         conflict=RevisionConflict,
         batch_commands_max=settings.batch_commands_max,
     )
-    sweep = asyncio.create_task(
-        sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
-    )
-    months = asyncio.create_task(
-        keep_months_for_ever(
-            lambda: database.write(lambda connection: make_months(connection, clock()))
-        )
-    )
+    sweeping = sweep_for_ever(lambda: journal.transact(()), part, seconds=settings.sweep_seconds)
+    sweep = asyncio.create_task(sweeping)
+    months = asyncio.create_task(keep_months_for_ever(partial(_make_months, database, clock)))
     pepper = settings.key_pepper.get_secret_value().encode()
     desk = Desk(
         writer=writer,
@@ -112,7 +110,10 @@ async def build(
         pages=PageTokens(pepper),
         clock=clock,
     )
-    reading = _reading(settings, fleet, database, writer, clock=clock, environ=environ)
+    reading = _reading(settings, fleet, prices, database, writer, clock=clock, environ=environ)
+    live.on_change(lambda changed: prices.take_over(changed.book, clock()))
+    live.on_change(reading.take_over)
+    reader = asyncio.create_task(live.watch(settings.reload_seconds))
     return Room(
         servicers=[
             (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(desk)),
@@ -124,12 +125,25 @@ async def build(
         # In reverse: what is queued is written before the database is closed.
         cleanups=[
             ("database", database.close),
-            ("sweep", partial(_stop, sweep, months)),
+            ("sweep", partial(_stop, sweep, months, reader)),
             ("webhooks", reading.deliverer.close),
             ("readers", partial(_stop, *reading.tasks)),
             ("writer", writer.close),
         ],
+        reload=live.reload_soon,
     )
+
+
+async def _make_months(database: Database, clock: Callable[[], int]) -> None:
+    await database.write(lambda connection: make_months(connection, clock()))
+
+
+def _live_fleet(settings: LedgerSettings, outfit: Outfit) -> Live[Fleet]:
+    async def load() -> Fleet:
+        return await asyncio.to_thread(load_fleet, settings.config)
+
+    files = [settings.config] if settings.config is not None else []
+    return Live(load, lambda _: files, outfit.health.part("prices"))
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,13 @@ class _Reading:
     desk: ReadingDesk
     tasks: Sequence["asyncio.Task[Any]"]
     deliverer: Deliverer
+    watch: Watch
+
+    def take_over(self, fleet: Fleet) -> None:
+        """Another fleet file holds. Webhooks are those of the start: each has a loop of its own."""
+        self.desk.insights.take_over(fleet)
+        self.desk.names.take_over(fleet)
+        self.watch.take_over(fleet.config.alerts)
 
     async def let_watchers_go(self) -> None:
         self.desk.stopping.set()
@@ -147,6 +168,7 @@ class _Reading:
 def _reading(
     settings: LedgerSettings,
     fleet: Fleet,
+    prices: Prices,
     database: Database,
     writer: GroupCommit,
     *,
@@ -167,6 +189,7 @@ def _reading(
         for work in (
             follow_for_ever(follower, seconds=often),
             watch_for_ever(watch, seconds=settings.watch_seconds),
+            follow_budget_events(BudgetEvents(database, watch, clock), seconds=often),
             *(deliver_for_ever(deliverer, post, seconds=often) for post in posts),
         )
     ]
@@ -175,7 +198,7 @@ def _reading(
         exports=ExportStore(database),
         follower=follower,
         alerts=kept,
-        insights=Insights(database, fleet, CatalogPrices(fleet.book), clock),
+        insights=Insights(database, fleet, prices, clock),
         booked=Booked(database),
         names=Names(fleet),
         writer=writer,
@@ -183,7 +206,7 @@ def _reading(
         pages=PageTokens(settings.key_pepper.get_secret_value().encode()),
         clock=clock,
     )
-    return _Reading(desk, tasks, deliverer)
+    return _Reading(desk, tasks, deliverer, watch)
 
 
 async def _stop(*tasks: "asyncio.Task[Any]") -> None:

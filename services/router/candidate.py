@@ -69,6 +69,8 @@ class Want:
     json_wanted: bool = False
     cheapest: bool = False
     allowed_models: tuple[str, ...] = ()
+    # The policy that the caller names ("auto:best"); "" leaves it to the fleet file.
+    policy: str = ""
 
     def allows(self, model: str) -> bool:
         """True when the caller may use the model; "*" at an end stands for any ending."""

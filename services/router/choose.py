@@ -13,8 +13,9 @@ from types import MappingProxyType
 
 from catalog.fleet import Fleet
 from catalog.models import ModelCard
+from catalog.nearest import nearest
 from catalog.price import ModelPrice, cost_nanos, hold_nanos, worst_usage
-from catalog.prices import Unpriced
+from catalog.prices import UnknownModel, Unpriced
 from catalog.schema import AUTO, Capability, PolicyConfig, RoutingPolicy
 from catalog.usage import Usage
 from services.router.advice import Advice
@@ -80,6 +81,7 @@ def _automatic(
     advice: Advice | None,
     unhealthy: Mapping[str, str],
 ) -> Decision:
+    policy = _policy(fleet, want)
     able, left_out = _sift(fleet, fleet.models.all(), want, at, advice)
     able = _unless_all(able, left_out, Ground.UNHEALTHY, unhealthy)
     if fleet.config.routing.deprecated == "avoid":
@@ -89,7 +91,6 @@ def _automatic(
     if not able:
         raise NoCandidate(left_out)
     able.sort(key=_by_cost)
-    policy = fleet.config.routing.policy_for(want.feature)
     if want.cheapest:
         policy = PolicyConfig(policy=RoutingPolicy.CHEAPEST)
     try:
@@ -112,6 +113,16 @@ def _automatic(
         able=able,
         propensities=picked.propensities,
     )
+
+
+def _policy(fleet: Fleet, want: Want) -> PolicyConfig:
+    """Raises UnknownModel for a policy that the fleet does not know."""
+    routing = fleet.config.routing
+    words = routing.policy_words(want.feature)
+    if want.policy and want.policy not in words:
+        meant = nearest(want.policy, words)
+        raise UnknownModel(f"{AUTO}:{want.policy}", f"{AUTO}:{meant}" if meant else AUTO)
+    return routing.policy_for(want.feature, want.policy)
 
 
 def _unless_all(
@@ -217,7 +228,7 @@ def _weigh(
         detail = output_detail(want.output_tokens_max, card.output_tokens_max or 0)
         return Exclusion(card.name, Ground.OUTPUT_LIMIT, detail)
     output = _output_tokens(card, want)
-    window = card.context_window_tokens
+    window = None if card.embeds else card.context_window_tokens
     if window is not None and want.input_tokens + output > window:
         detail = window_detail(want.input_tokens, output, window)
         return Exclusion(card.name, Ground.CONTEXT_WINDOW, detail)

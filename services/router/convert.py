@@ -7,7 +7,7 @@ from spendgate.router.v1 import router_service_pb2 as pb
 from catalog.checks import Check
 from catalog.models import ModelCard
 from catalog.price import RATE_NAMES, ModelPrice
-from catalog.schema import Capability
+from catalog.schema import AUTO, Capability, is_automatic, policy_word
 from services.router.candidate import Candidate, Decision, Ground, Reason, Want
 
 # Models left out that a decision names; its explanation counts all.
@@ -62,7 +62,8 @@ _GROUNDS = {
 def want_of(item: pb.RouteItem) -> Want:
     """What a checked item asks for."""
     return Want(
-        model=item.model,
+        model=AUTO if is_automatic(item.model) else item.model,
+        policy=policy_word(item.model),
         input_tokens=item.input_tokens,
         output_tokens_max=item.output_tokens_max or None,
         needs=frozenset(CAPABILITIES[need] for need in item.needs),

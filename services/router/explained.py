@@ -32,7 +32,7 @@ def explain(fleet: Fleet, mind: Mind, item: pb.RouteItem, at: datetime) -> pb.Ex
     reading = mind.read([want])[0]
     advice = reading.advice if reading else None
     decision = choose(fleet, want, at, advice, mind.unhealthy(at.timestamp()))
-    policy = fleet.config.routing.policy_for(want.feature).policy
+    policy = fleet.config.routing.policy_for(want.feature, want.policy).policy
     response = pb.ExplainResponse(
         decision=answer(fleet, mind, want, decision),
         prospects=[_prospect(each, advice) for each in decision.able or [decision.chosen]],

@@ -3,6 +3,7 @@
 Methods do CPU work and file IO: they are for a worker thread. One at a time is let in.
 """
 
+import copy
 import hashlib
 import logging
 import math
@@ -79,6 +80,14 @@ class Mind:
         self._names = [card.name for card in fleet.models.all()]
         self._strengths = np.array(_strengths(fleet, at), dtype=np.float32) / 100
         self.learn(at)
+
+    def under(self, fleet: Fleet, at: datetime) -> "Mind":
+        """The same knowledge for another fleet file; who reads with this one goes on with it."""
+        other = copy.copy(self)
+        other._fleet = fleet
+        other._names = [card.name for card in fleet.models.all()]
+        other._strengths = np.array(_strengths(fleet, at), dtype=np.float32) / 100
+        return other
 
     @property
     def _half_life(self) -> int:

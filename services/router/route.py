@@ -83,7 +83,7 @@ def _routed_down(decision: Decision) -> bool:
 
 
 def _plan(fleet: Fleet, mind: Mind, want: Want, decision: Decision, message: pb.Decision) -> None:
-    config = fleet.config.routing.policy_for(want.feature).escalation
+    config = fleet.config.routing.policy_for(want.feature, want.policy).escalation
     if config is None or want.choice_count > 1:
         return
     able = {each.card.name: each for each in decision.able}

@@ -14,7 +14,7 @@ from spendgate.router.v1 import router_service_pb2_grpc as rpc
 
 from catalog.fleet import Fleet
 from catalog.prices import Unpriced
-from catalog.schema import AUTO
+from catalog.schema import is_automatic
 from chassis import names
 from chassis.batch import Live, answer_batch
 from services.router.check import check_proposal, check_tenant, page_of, page_token
@@ -41,6 +41,10 @@ class RouterServicer(rpc.RouterServiceServicer):
         self._mind = mind
         self._now = now
         self._learning: asyncio.Task[int] | None = None
+
+    def take_over(self, fleet: Fleet, mind: Mind) -> None:
+        """Requests from now on are routed by these."""
+        self._fleet, self._mind = fleet, mind
 
     async def Route(self, request: pb.RouteRequest, context: Any) -> pb.RouteResponse:
         """Chooses models."""
@@ -129,7 +133,7 @@ class RouterServicer(rpc.RouterServiceServicer):
     async def _route(self, lives: list[Live[pb.RouteItem]]) -> Sequence[pb.Decision | Exception]:
         items = [live.item for live in lives]
         configured = len(self._fleet.models.all())
-        weighed = sum(configured if item.model == AUTO else 1 for item in items)
+        weighed = sum(configured if is_automatic(item.model) else 1 for item in items)
         now = self._now()
         if weighed > WEIGHED_INLINE_MAX or any(item.text for item in items):
             outcomes = await asyncio.to_thread(route, self._fleet, self._mind, items, now)

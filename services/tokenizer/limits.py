@@ -25,8 +25,9 @@ TEXT_BYTES_MAX: Final = 4 * 1024 * 1024
 MESSAGES_MAX: Final = 4096
 PARTS_MAX: Final = 256
 TOOL_CALLS_MAX: Final = 128
-TOOLS_MAX: Final = 128
+TOOLS_MAX: Final = 512
 NAME_BYTES_MAX: Final = 64
+TOOL_NAME_BYTES_MAX: Final = 128
 TOOL_CALL_ID_BYTES_MAX: Final = 128
 REQUEST_ID_BYTES_MAX: Final = 128
 # Far beyond any window; keeps sums of them small.
@@ -180,8 +181,8 @@ def _check_part(path: str, part: chat.ContentPart, refuse: Refuse) -> None:
 def _check_name(path: str, name: str, extra_json: str, refuse: Refuse) -> None:
     if not name and not extra_json:
         refuse(path, "is required")
-    elif bytes_over(name, NAME_BYTES_MAX):
-        refuse(path, f"is over {NAME_BYTES_MAX} bytes")
+    elif bytes_over(name, TOOL_NAME_BYTES_MAX):
+        refuse(path, f"is over {TOOL_NAME_BYTES_MAX} bytes")
 
 
 def _check_sampling(sampling: chat.Sampling, refuse: Refuse) -> None:

@@ -4,11 +4,12 @@ from typing import Final
 
 from spendgate.chat.v1 import chat_pb2 as chat
 
+from services.tokenizer.foreign import measure_extra
 from services.tokenizer.media.picture_size import size_in_data_url
 from services.tokenizer.media.pictures import picture_tokens
 from services.tokenizer.media.sound import sound_tokens
 from services.tokenizer.meter import Meter, Tally
-from services.tokenizer.tools import UNREAD_BOUND_PERMILLE, measure_calls, measure_tools
+from services.tokenizer.tools import measure_calls, measure_tools
 
 _ROLE_WORDS = {
     chat.ROLE_SYSTEM: "system",
@@ -53,7 +54,7 @@ def _measure_message(message: chat.Message, meter: Meter, tally: Tally) -> None:
     if message.refusal:
         meter.text(message.refusal, tally)
     if message.extra_json:
-        meter.text(message.extra_json, tally, UNREAD_BOUND_PERMILLE)
+        measure_extra(message.extra_json, meter, tally)
     if message.tool_calls:
         measure_calls(message, meter, tally)
 
@@ -69,4 +70,4 @@ def _measure_part(part: chat.ContentPart, meter: Meter, tally: Tally) -> None:
         rate = meter.model.audio_tokens_per_second
         tally.add_media(*sound_tokens(part.audio.data, part.audio.format, rate))
     if part.extra_json:
-        meter.text(part.extra_json, tally, UNREAD_BOUND_PERMILLE)
+        measure_extra(part.extra_json, meter, tally)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from spendgate.chat.v1 import chat_pb2 as chat
 
 from services.tokenizer.errors import prompt_invalid
+from services.tokenizer.foreign import measure_extra
 from services.tokenizer.meter import Meter, Tally
 
 # OpenAI's cookbook, section 7 (the same for both vocabularies; the tokens of a function differ).
@@ -24,8 +25,6 @@ _CALL: Final = 3
 _SECOND_CALL: Final = 40
 _LATER_CALL: Final = 16
 _CALL_BOUND_PERMILLE: Final = 1_000
-# Content that Spendgate hands through unread.
-UNREAD_BOUND_PERMILLE: Final = 500
 
 
 def measure_tools(prompt: chat.Prompt, meter: Meter, tally: Tally) -> None:
@@ -43,7 +42,7 @@ def measure_tools(prompt: chat.Prompt, meter: Meter, tally: Tally) -> None:
             else:
                 _measure_as_json(tool, meter, tally)
             if tool.extra_json:
-                meter.text(tool.extra_json, tally, UNREAD_BOUND_PERMILLE)
+                measure_extra(tool.extra_json, meter, tally)
         if rules.function_tokens is not None:
             tally.add(_TOOLS_END, rules.bound_permille)
     _measure_response_format(prompt.response_format_json, meter, tally)
@@ -57,7 +56,7 @@ def measure_calls(message: chat.Message, meter: Meter, tally: Tally) -> None:
         meter.text(call.name, tally)
         meter.text(call.arguments_json, tally)
         if call.extra_json:
-            meter.text(call.extra_json, tally, UNREAD_BOUND_PERMILLE)
+            measure_extra(call.extra_json, meter, tally)
 
 
 def _measure_function(

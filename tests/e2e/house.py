@@ -18,19 +18,27 @@ from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.ledger.v1 import ledger_service_pb2_grpc as ledger_grpc
 
 from cli.embedded.children import ChildGroup
-from cli.embedded.redis import running_redis
+from cli.embedded.redis import RedisServer
+from tests.fakes.anthropic_upstream import AnthropicUpstream
+from tests.fakes.bedrock_upstream import BedrockUpstream
 from tests.fakes.openai_upstream import OpenAIUpstream
 from tests.fakes.otlp_sink import OtlpSink
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "the-fleets-own-token"
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 90
 SERVICES = ("tokenizer", "cache", "router", "ledger")
 
 FLEET_FILE = """
 providers:
   upstream: {{base_url: "{base_url}", timeout_seconds: 5}}
+  claude: {{kind: anthropic, base_url: "{claude_url}", priced_as: anthropic}}
+  aws: {{kind: bedrock, base_url: "{aws_url}", priced_as: aws, region: us-east-1,
+    access_key_id_env: TEST_AWS_ID, secret_access_key_env: TEST_AWS_SECRET}}
 models:
+  claude-haiku-4-5: {{provider: claude, routable: false}}
+  claude-aws: {{provider: aws, routable: false,
+    upstream_model: "us.anthropic.claude-haiku-4-5-20251001-v1:0"}}
   strong:
     provider: upstream
     upstream_model: gpt-5.4
@@ -47,6 +55,10 @@ models:
     context_window_tokens: 128000
     output_tokens_max: 4096
     output_tokens_default: 64
+  vectors:
+    provider: upstream
+    upstream_model: text-embedding-3-small
+    priced_as: openai/text-embedding-3-small
 {scripted}
   unpriced: {{provider: upstream, routable: false, context_window_tokens: 1000,
     output_tokens_max: 100, capabilities: []}}
@@ -64,52 +76,78 @@ SCRIPTED_LINE = """
 class House:
     """Five services, Redis, a provider, a trace sink."""
 
-    def __init__(self, folder: Path, routing: str = "") -> None:
-        """`routing` is added to the fleet file."""
+    processes = (*SERVICES, "gateway")
+
+    def __init__(
+        self, folder: Path, routing: str = "", *, models: str = "", otlp_endpoint: str = ""
+    ) -> None:
+        """`routing` is added to the fleet file, `models` to its models. Spans go to the sink unless
+        `otlp_endpoint` says otherwise."""
         self.folder = folder
         self._routing = routing
+        self._models = models
+        self._otlp_endpoint = otlp_endpoint
         self.upstream = OpenAIUpstream()
+        self.claude = AnthropicUpstream()
+        self.aws = BedrockUpstream()
         self.sink = OtlpSink()
-        doors = (*SERVICES, "gateway", "http")
-        self.ports = {name: _free_port() for name in doors}
-        self.ports |= {f"{name}-metrics": _free_port() for name in (*SERVICES, "gateway")}
+        doors = (*SERVICES, "gateway", "http", "admin")
+        self.ports = {name: free_port() for name in doors}
+        self.ports |= {f"{name}-metrics": free_port() for name in (*SERVICES, "gateway")}
         self.children: dict[str, asyncio.subprocess.Process] = {}
         self._stack = AsyncExitStack()
         self._group = ChildGroup(stop_seconds=10)
-        self._redis_url = ""
 
     async def __aenter__(self):
         enter = self._stack.enter_async_context
-        await enter(self.upstream)
+        for upstream in (self.upstream, self.claude, self.aws):
+            await enter(upstream)
         await enter(self.sink)
-        self._redis_url = await enter(running_redis(self.folder / "redis"))
+        await self.stand_before(enter)
+        self.redis = await enter(RedisServer(self.folder / "redis"))
         await enter(self._group)
-        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED)
-        fleet_file = FLEET_FILE.format(base_url=self.upstream.base_url, scripted=scripted)
-        (self.folder / "fleet.yaml").write_text(fleet_file + self._routing)
-        for name in (*SERVICES, "gateway"):
+        self.write_fleet_file()
+        for name in self.processes:
             await self.start(name)
-        await asyncio.gather(*(self.ready(name) for name in (*SERVICES, "gateway")))
+        await asyncio.gather(*(self.ready(name) for name in self.processes))
         self._channel = await enter(grpc.aio.insecure_channel(self.address("gateway")))
         self._books = await enter(grpc.aio.insecure_channel(self.address("ledger")))
         self.gateway = gateway_grpc.GatewayServiceStub(self._channel)
         self.ledger = ledger_grpc.LedgerServiceStub(self._books)
         return self
 
+    async def stand_before(self, enter):
+        """What stands between the fleet and the world; for houses with faults."""
+
     async def __aexit__(self, *error):
         await self._stack.aclose()
+
+    def write_fleet_file(self, more=""):
+        """What the services read; `more` is added at its end."""
+        (self.folder / "fleet.yaml").write_text(self.fleet_file() + self._routing + more)
+
+    def fleet_file(self):
+        scripted = "".join(SCRIPTED_LINE.format(name=name) for name in SCRIPTED) + self._models
+        return FLEET_FILE.format(
+            base_url=self.upstream.base_url,
+            claude_url=self.claude.base_url,
+            aws_url=self.aws.base_url,
+            scripted=scripted,
+        )
 
     def address(self, name):
         return f"127.0.0.1:{self.ports[name]}"
 
     async def start(self, name):
-        module = "gateway" if name == "gateway" else f"services.{name}"
         self.children[name] = await self._group.start(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", self._module(name)],
             env=self._environment(name),
             output=self.log(name),
             cwd=ROOT,
         )
+
+    def _module(self, name):
+        return "gateway" if name == "gateway" else f"services.{name}"
 
     def log(self, name):
         return self.folder / f"{name}.log"
@@ -151,15 +189,17 @@ class House:
         own = {
             "LISTEN": self.address(name),
             "INTERNAL_TOKEN": TOKEN,
-            "OTLP_ENDPOINT": self.sink.endpoint,
+            "OTLP_ENDPOINT": self._otlp_endpoint or self.sink.endpoint,
             "METRICS_LISTEN": f"127.0.0.1:{self.ports[f'{name}-metrics']}",
         }
+        if name == "gateway":
+            own["ADMIN_LISTEN"] = self.address("admin")
         if name in ("router", "ledger", "gateway"):
             own["CONFIG"] = str(self.folder / "fleet.yaml")
         if name == "router":
             own["OUTCOMES_FILE"] = str(self.folder / "outcomes.jsonl")
         if name == "cache":
-            own["REDIS_URL"] = self._redis_url
+            own["REDIS_URL"] = self.redis.url
         if name == "ledger":
             own["DATABASE_URL"] = f"sqlite:///{self.folder}/ledger.db"
             own["KEY_PEPPER"] = "a pepper of this test, long enough for anybody"
@@ -169,6 +209,7 @@ class House:
             own["OUTBOX_DIR"] = str(self.folder / "outbox")
             own["SETTLE_SECONDS_MAX"] = "1"
         env = {k: v for k, v in os.environ.items() if not k.startswith("SPENDGATE_")}
+        env |= {"TEST_AWS_ID": "AKIDEXAMPLE", "TEST_AWS_SECRET": "the-tests-own-secret"}
         return env | {f"SPENDGATE_{key}": value for key, value in own.items()}
 
     # What tests do with it.
@@ -205,6 +246,14 @@ class House:
             metadata=self._inside,
         )
         return list(response.entries)
+
+    async def entries_page(self, tenant, token):
+        """(entries, token of the next page, "" after the last)."""
+        response = await self.ledger.ListEntries(
+            ledger_pb.ListEntriesRequest(tenant=tenant, page_size=1000, page_token=token),
+            metadata=self._inside,
+        )
+        return response.entries, response.next_page_token
 
     async def complete(self, secret, text, *, model="auto", system="", **options):
         sampling = options.pop("sampling", chat_pb2.Sampling(temperature=0))
@@ -246,7 +295,8 @@ async def until(true, seconds_max=15.0):
             await asyncio.sleep(0.05)
 
 
-def _free_port():
+def free_port():
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -56,7 +56,13 @@ async def test_dashboards_and_alerts_ask_for_what_the_fleet_tells(house, tenant)
     secret = await house.key(tenant)
     await house.budget(tenant, "all", 10**12)
     for _ in range(2):
-        await house.complete(secret, "What is a metric?", feature="faq")
+        hit = await house.complete(secret, "What is a metric?", feature="faq")
+    await house.gateway.SubmitFeedback(
+        gateway_pb.SubmitFeedbackRequest(
+            feedback_token=hit.summary.feedback_token, verdict=gateway_pb.VERDICT_BAD
+        ),
+        metadata=bearer(secret),
+    )
     streamed = gateway_pb.StreamCompleteRequest(model="auto", prompt=prompt_of("What is a stream?"))
     async for _ in house.gateway.StreamComplete(streamed, metadata=bearer(secret)):
         pass

@@ -196,3 +196,37 @@ async def test_the_report_adds_up(house, tenant):
     assert sum(int(row.cost_nanos) for row in response.rows) == int(response.total.cost_nanos)
     assert int(response.total.cost_nanos) == sum(s.cost_nanos for s in summaries)
     assert response.total.request_count == 6
+
+
+async def test_a_roots_cost_is_its_attempts_and_the_ledgers_however_it_ends(house, tenant):
+    """A call, a hit, a fallback's tries, a stream that breaks off and one that is left."""
+    secret = await house.key(tenant)
+    await house.complete(secret, "Once", model="cheap")
+    await house.complete(secret, "Once", model="cheap")
+    for model, ends in (("fail-500", True), ("reset-mid-stream", True), ("late", False)):
+        call = house.gateway.StreamComplete(
+            gateway_pb.StreamCompleteRequest(model=model, prompt=prompt_of("Twice")),
+            metadata=bearer(secret),
+        )
+        if ends:
+            with pytest.raises(grpc.aio.AioRpcError):
+                async for _ in call:
+                    pass
+        else:
+            await call.read()
+            call.cancel()
+
+    def roots():
+        found = [s for s in house.sink.spans if s.attributes.get(names.TENANT) == tenant]
+        whole = len(found) == 5 and all(names.COST_NANO_USD in s.attributes for s in found)
+        return found if whole else None
+
+    found = await until(roots)
+    entries = await house.entries(tenant)
+    assert len({root.trace_id for root in found}) == 5
+    for root in found:
+        booked = sum(e.cost_nanos for e in entries if e.attempt.trace_id == root.trace_id)
+        attempts = [s for s in house.sink.of(root.trace_id) if names.ATTEMPT_NUMBER in s.attributes]
+        assert root.attributes[names.COST_NANO_USD] == booked
+        assert sum(s.attributes[names.COST_NANO_USD] for s in attempts) == booked
+    assert sum(root.attributes[names.COST_NANO_USD] > 0 for root in found) == 3

@@ -1,16 +1,18 @@
 """An application behind the HTTP edge, for tests of the edge alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import struct
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from spendgate.chat.v1 import chat_pb2
+from spendgate.gateway.v1 import embed_pb2
 from spendgate.gateway.v1 import gateway_service_pb2 as pb
 from spendgate.ledger.v1 import entry_pb2, hold_pb2
 from spendgate.router.v1 import router_service_pb2 as router_pb
 
 from chassis.deadline import Deadline
-from gateway.door import Identity
+from gateway.door import Identity, TokenCount
 from gateway.errors import KeyInvalid
 
 KEY = "sg-key-canary-7d1e"
@@ -39,6 +41,8 @@ MODELS = [
         upstream_model="small-2026",
         aliases=["cheap"],
         price_status=router_pb.PRICE_STATUS_PRICED,
+        price=router_pb.Price(input_picos=1_250_000, price_version="test 1"),
+        capabilities=[router_pb.CAPABILITY_TOOLS],
         routable=True,
     ),
     router_pb.Model(model="large", provider="fake"),
@@ -73,7 +77,9 @@ class FakeDoor:
     gate: asyncio.Event | None = None
     # Deltas without end.
     endless: bool = False
-    requests: list[pb.CompleteRequest | pb.StreamCompleteRequest] = field(default_factory=list)
+    requests: list[pb.CompleteRequest | pb.StreamCompleteRequest | pb.EmbedRequest] = field(
+        default_factory=list
+    )
     traceparents: list[str] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,7 +111,7 @@ class FakeDoor:
         identity: Identity,
         traceparent: str,
         deadline: Deadline,
-    ) -> AsyncIterator[pb.StreamCompleteResponse]:
+    ) -> AsyncGenerator[pb.StreamCompleteResponse, None]:
         self._note(request, identity, traceparent, deadline)
         ended = False
         try:
@@ -125,6 +131,25 @@ class FakeDoor:
             if not ended:
                 self.given_up.set()
 
+    async def embed(self, request, identity, traceparent, deadline):
+        self._note(request, identity, traceparent, deadline)
+        if self.fails is not None:
+            raise self.fails
+        packed = struct.pack("<2f", 0.5, -1.5)
+        as_bytes = request.encoding == embed_pb2.VECTOR_ENCODING_PACKED
+        one = embed_pb2.Embedding(
+            values=() if as_bytes else (0.5, -1.5), packed=packed if as_bytes else b""
+        )
+        return pb.EmbedResponse(
+            embeddings=[one for _ in request.inputs], summary=SUMMARY, cached_count=1
+        )
+
+    async def count_tokens(self, request, identity, deadline):
+        self._note(request, identity, "", deadline)
+        if self.fails is not None:
+            raise self.fails
+        return TokenCount(17, 200)
+
     async def submit_feedback(self, request, identity):
         self.requests.append(request)
         return pb.SubmitFeedbackResponse(removed=True)
@@ -137,7 +162,7 @@ class FakeDoor:
 
     def _note(
         self,
-        request: pb.CompleteRequest | pb.StreamCompleteRequest,
+        request: pb.CompleteRequest | pb.StreamCompleteRequest | pb.EmbedRequest,
         identity: Identity,
         traceparent: str,
         deadline: Deadline,

@@ -1,9 +1,11 @@
 """What the fake of OpenAI's API can do to a caller: one play for each script's name."""
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import json
+import struct
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -99,6 +101,28 @@ def _cut(text: str, limit: int | None) -> tuple[str, str]:
 
 async def happy(turn: Turn) -> web.StreamResponse:
     return await _answer(turn, turn.usage())
+
+
+def vector_of(text: Any, dimensions: int) -> list[float]:
+    """A vector of single-precision numbers that depends on the text alone."""
+    seed = hashlib.sha256(json.dumps(text).encode()).digest()
+    return [seed[at % len(seed)] / 256 - 0.5 for at in range(dimensions)]
+
+
+async def embeddings(turn: Turn) -> web.StreamResponse:
+    """POST /embeddings. Tokens are words, or those that were sent."""
+    given = turn.body["input"]
+    inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    read = sum(len(one) if isinstance(one, list) else len(one.split()) for one in inputs)
+    data = []
+    for at, one in enumerate(inputs):
+        vector: Any = vector_of(one, turn.body.get("dimensions") or 8)
+        if turn.body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+        data.append({"object": "embedding", "index": at, "embedding": vector})
+    usage = {"prompt_tokens": read, "total_tokens": read}
+    told = {"object": "list", "data": data, "model": turn.body["model"], "usage": usage}
+    return web.json_response(told)
 
 
 async def _answer(turn: Turn, usage: dict[str, Any] | None, **message: Any) -> web.StreamResponse:

@@ -21,7 +21,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.openai_scripts import SCRIPTS, Turn, happy
+from tests.fakes.openai_batches import BatchDesk
+from tests.fakes.openai_scripts import SCRIPTS, Turn, embeddings, happy
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,13 @@ class OpenAIUpstream:
     # Callers that hung up before their answer was whole.
     hung_up: Counter[str] = field(default_factory=Counter)
     connections: set[int] = field(default_factory=set)
+    # How long it thinks before every answer.
+    delay_seconds: float = 0.0
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
+
+    def __post_init__(self) -> None:
+        self.batch_desk = BatchDesk(lambda name: self.calls.update([name]))
 
     @property
     def base_url(self) -> str:
@@ -57,7 +63,9 @@ class OpenAIUpstream:
     async def start(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/elsewhere", self._chat)
+        self.batch_desk.routes(app)
         app.router.add_get("/control/seen", self._control_seen)
         app.router.add_post("/control/script", self._control_script)
         self._runner = web.AppRunner(
@@ -99,11 +107,22 @@ class OpenAIUpstream:
         script = self.script.get(model, model).partition(":")[0]
         play = SCRIPTS.get(script, happy)
         try:
+            await asyncio.sleep(self.delay_seconds)
             return await play(Turn(request, body, self.calls[model], script))
         except (asyncio.CancelledError, ConnectionError):
             self.hung_up[model] += 1
             await self._tell()
             raise
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        model = body["model"]
+        self.seen.append(Seen(model, dict(request.headers), body))
+        self.calls[model] += 1
+        await self._tell()
+        script = self.script.get(model, model).partition(":")[0]
+        play = SCRIPTS.get(script, embeddings)
+        return await play(Turn(request, body, self.calls[model], script))
 
     async def _control_seen(self, _: web.Request) -> web.Response:
         seen = [{"model": one.model, "body": one.body} for one in self.seen]

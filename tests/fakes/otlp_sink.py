@@ -1,5 +1,6 @@
-"""An OTLP/gRPC receiver in the test's own process."""
+"""An OTLP/gRPC receiver in the test's own process, which can be made slow, stuck or away."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,19 +28,34 @@ class OtlpSink(otlp_grpc.TraceServiceServicer):
         self.spans: list[SinkSpan] = []
         self.raw: list[bytes] = []
         self.endpoint = ""
+        # Exports wait for this; cleared, the sink hangs.
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.slow_seconds = 0.0
         self._server: grpc.aio.Server | None = None
 
     async def __aenter__(self):
-        self._server = grpc.aio.server()
-        otlp_grpc.add_TraceServiceServicer_to_server(self, self._server)
-        self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        await self._server.start()
+        await self.start()
         return self
 
     async def __aexit__(self, *_):
+        await self.stop()
+
+    async def start(self):
+        """Listens; after a stop on the same port as before."""
+        self._server = grpc.aio.server()
+        otlp_grpc.add_TraceServiceServicer_to_server(self, self._server)
+        port = self._server.add_insecure_port(self.endpoint or "127.0.0.1:0")
+        self.endpoint = f"127.0.0.1:{port}"
+        await self._server.start()
+
+    async def stop(self):
+        """Nobody listens any more."""
         await self._server.stop(None)
 
     async def Export(self, request, context):
+        await self.answers.wait()
+        await asyncio.sleep(self.slow_seconds)
         self.raw.append(request.SerializeToString())
         for resource in request.resource_spans:
             service = _plain(resource.resource.attributes).get("service.name", "")

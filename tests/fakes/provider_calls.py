@@ -11,9 +11,10 @@ from pydantic import SecretStr
 from spendgate.chat.v1 import chat_pb2
 
 from chassis.deadline import Deadline
+from gateway.providers.dialects import dialect_of
 from gateway.providers.http import HttpLimits, open_session
 from gateway.providers.join import AnswerJoiner
-from gateway.providers.openai import LimitField, OpenAIProvider
+from gateway.providers.openai import OpenAIProvider
 from gateway.providers.port import (
     Provider,
     ProviderCall,
@@ -21,6 +22,7 @@ from gateway.providers.port import (
     ProviderEnd,
     ProviderError,
 )
+from gateway.providers.wire import Line
 from tests.fakes.openai_upstream import OpenAIUpstream
 
 KEY = "sk-canary-key-5f2e"
@@ -34,18 +36,22 @@ async def providers_of(upstream: OpenAIUpstream) -> AsyncIterator[Open]:
     """What makes adapters of `upstream`, on one pool of connections."""
     async with open_session() as session:
 
-        def opened(limits: HttpLimits = LIMITS, limit_field: LimitField | None = None) -> Provider:
+        def opened(
+            limits: HttpLimits = LIMITS, dialect: str | None = None, **more: Any
+        ) -> Provider:
             return OpenAIProvider(
-                name="fake",
+                line_of(session, limits, **more),
                 base_url=upstream.base_url,
                 api_key=SecretStr(KEY),
-                session=session,
-                limits=limits,
-                now=time.time,
-                limit_field=limit_field,
+                dialect=dialect_of(upstream.base_url, dialect),
             )
 
         yield opened
+
+
+def line_of(session: Any, limits: HttpLimits = LIMITS, **more: Any) -> Line:
+    """What every adapter needs beside its protocol."""
+    return Line(name="fake", session=session, limits=limits, now=time.time, **more)
 
 
 def call(model: str, text: str = "Wie spät ist es? 🕰", **prompt: Any) -> ProviderCall:

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import grpc
 from spendgate.cache.v1 import cache_service_pb2 as cache_pb
-from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2
+from spendgate.ledger.v1 import budget_pb2, entry_pb2, hold_pb2, key_pb2, lease_pb2
 from spendgate.ledger.v1 import ledger_service_pb2 as ledger_pb
 from spendgate.router.v1 import router_service_pb2 as router_pb
 from spendgate.tokenizer.v1 import tokenizer_service_pb2 as tokenizer_pb
@@ -46,8 +46,15 @@ class FakeServices:
         self.ratio_source = tokenizer_pb.RATIO_SOURCE_UNSPECIFIED
         # How every prompt is to be changed.
         self.edits = None
+        # What a lease is granted; None: what was wanted.
+        self.granted = None
+        self.hard_lease = False
+        # The price list of a model, as the ledger has it.
+        self.price_version = lambda model: ""
         # Whether a budget asks for the cheapest model.
         self.downgrade = False
+        # Whether a budget has room for one call, and not for two at once.
+        self.room_for_one = False
 
     async def _note(self, name, item, deadline):
         if deadline.passed:
@@ -131,6 +138,8 @@ class FakeServices:
 
     async def reserve(self, item, deadline):
         await self._note("reserve", item, deadline)
+        if self.room_for_one and item.hold_all:
+            raise refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUDGET_EXCEEDED")
         hold = hold_pb2.Hold(
             hold_id=item.hold_id,
             held_nanos=5000,
@@ -161,6 +170,26 @@ class FakeServices:
     async def release(self, item, deadline):
         await self._note("release", item, deadline)
         return hold_pb2.Hold(hold_id=item.hold_id, state=hold_pb2.HOLD_STATE_RELEASED)
+
+    async def acquire_lease(self, request, deadline):
+        await self._note("acquire_lease", request, deadline)
+        lease = lease_pb2.Lease(
+            name=request.lease,
+            granted=self.granted or request.wanted,
+            admit_duration=request.admit_duration,
+            hard=self.hard_lease,
+        )
+        for each in request.models:
+            lease.models.add(
+                model=each.model,
+                provider=each.provider,
+                price_version=self.price_version(each.model),
+            )
+        return lease
+
+    async def return_lease(self, request, deadline):
+        await self._note("return_lease", request, deadline)
+        return hold_pb2.Hold(state=hold_pb2.HOLD_STATE_RELEASED)
 
     async def record(self, item, deadline):
         await self._note("record", item, deadline)

@@ -28,6 +28,11 @@ LEARNED = CatalogPrices(
     PriceBook(parse_config(FLEET.replace('_million: "1", output', '_million: "1.5", output')))
 )
 
+REGULARS = (
+    Attribution("acme", project="app", user="ann", feature="search"),
+    Attribution("acme", project="web", user="bob", feature="chat", tags=(("team", "red"),)),
+)
+
 
 class Caller:
     """A gateway with one request: reserve, call, then settle or release, or vanish."""
@@ -44,9 +49,15 @@ class Caller:
             tags=pick.choice(teams),
         )
         self._tokens = pick.randint(1, 60)
+        # What tells its gateway that it is over, under a lease.
+        self._over: Callable[[], None] = lambda: None
         self._told: set[str] = set()
         self._request_id = world.new_id()
         models = pick.choice([("cheap",), ("cheap",), ("cheap", "strong"), ("strong",)])
+        if world.gateways and pick.random() < 0.9:
+            # One of two who call often: whose calls are worth a lease.
+            self._who, models = pick.choice(REGULARS), ("cheap",)
+            self._tokens = pick.randint(1, 12)
         self._reserve = self._new_reserve(models)
         hold_id = self._reserve.hold_id
         self._settle = settle(hold_id, *self._attempts(models), request_hash="settle")
@@ -65,6 +76,8 @@ class Caller:
         chance = self._world.random.random()
         if chance < 0.2:
             self._until_told(self._record, lambda _: None)
+        elif self._admitted_under_a_lease():
+            self._call()
         else:
             self._until_told(self._reserve, self._held, tries=4)
         if chance > 0.97:
@@ -104,14 +117,32 @@ class Caller:
     def _held(self, outcome: Outcome) -> None:
         if isinstance(outcome, BudgetDowngrade):
             self._downgrade()
-        if not isinstance(outcome, HoldAnswer):
-            return
+        if isinstance(outcome, HoldAnswer):
+            self._call()
+
+    def _admitted_under_a_lease(self) -> bool:
+        """Whether its gateway takes it in without a word to a ledger."""
+        if not self._world.gateways:
+            return False
+        gateway = self._world.random.choice(self._world.gateways)
+        draw = gateway.admit(self._reserve)
+        if draw is None:
+            return False
+        hold_id = self._reserve.hold_id
+        self._over = lambda: gateway.resolved(draw, hold_id)
+        self._settle = replace(self._settle, draw=draw)
+        self._release = replace(self._release, draw=draw)
+        return True
+
+    def _call(self) -> None:
         fate = self._world.random.random()
         call_seconds = self._world.random.expovariate(1 / 8)
         if fate < 0.65:
             self._world.at(call_seconds, lambda: self._until_told(self._settle, self._settled))
+            self._world.at(call_seconds, self._over)
         elif fate < 0.85:
             self._world.at(call_seconds, lambda: self._until_told(self._release, lambda _: None))
+            self._world.at(call_seconds, self._over)
         # Else it died: the hold lapses.
 
     def _downgrade(self) -> None:

@@ -109,6 +109,9 @@ class Memory:
             self._keep_hold(hold)
         for line in changes.lines:
             self.lines.setdefault(line.owner_id, []).append(line)
+        for owner_id, freed in changes.freed.items():
+            self.holds[owner_id] = replace(self.holds[owner_id], lines=freed)
+            self.lines[owner_id] = list(freed)
         for entry in changes.entries:
             self._keep_entry(entry)
         for event in changes.events:
@@ -144,11 +147,12 @@ class Memory:
             for line in lines:
                 rows = () if released else owned.get(owner_id, ())
                 settled[line.key] += amount_on(line, rows)
-                reserved[line.key] += line.held_amount if pending else 0
+                reserved[line.key] += line.kept_amount if pending else 0
         for key in settled.keys() | self.balances.keys():
             balance = self.balances.get(key, Balance())
             if (balance.settled_amount, balance.reserved_amount) != (settled[key], reserved[key]):
                 raise Broken(f"balance {key} is not what its rows add up to")
+        self._check_leases(owned)
         rollups: dict[RollupKey, Sums] = {}
         for entry in self.entries.values():
             rollups.setdefault(rollup_key(entry), Sums()).add(entry)
@@ -157,6 +161,25 @@ class Memory:
         requests = Counter(e.request_id for e in self.entries.values() if e.counts_request)
         if set(requests.values()) - {1}:
             raise Broken("a request was counted twice")
+
+    def _check_leases(self, owned: Mapping[str, list[Entry]]) -> None:
+        """What was charged under a lease in time came out of it, as far as it reached."""
+        drawn: Counter[tuple[str, BalanceKey]] = Counter()
+        for hold in self.holds.values():
+            lease_id = f"{hold.lease_id}/{hold.lease_epoch}"
+            if hold.state is not HoldState.SETTLED or lease_id not in self.holds:
+                continue
+            rows = [
+                entry
+                for entry in owned.get(hold.hold_id, ())
+                if not entry.late and not entry.corrects_id
+            ]
+            for line in hold.lines:
+                drawn[lease_id, line.key] += amount_on(line, rows)
+        for (lease_id, key), amount in drawn.items():
+            for line in self.holds[lease_id].lines:
+                if line.key == key and line.freed_amount < min(line.held_amount, amount):
+                    raise Broken(f"lease {lease_id} gave less than was charged under it")
 
     def _slices(self, changes: Changes) -> dict[int, int]:
         """How often the rolling budgets that a transaction moves have been moved."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.ledger.rules import books, reserve, settle
+from services.ledger.rules import books, lease, reserve, settle
 from services.ledger.rules.values import HoldState
 from tests.simulation.callers import Caller
+from tests.simulation.gateways import Gateway
 from tests.simulation.memory import Broken, Memory
 from tests.simulation.world import World
 
@@ -20,9 +21,9 @@ SEEDS_A_TEST = 100
 def test_the_books_keep_their_promises(first: int) -> None:
     """Nothing over a limit unless told, one resolution a hold, one answer a command, rows ==
     balances == rollups; a hundred seeds a test."""
-    crashes = repeats = fenced = 0
+    crashes = repeats = fenced = admitted = 0
     for seed in range(first, first + SEEDS_A_TEST):
-        world = World(seed, Caller)
+        world = World(seed, Caller, None if seed % 4 else Gateway)
         try:
             world.run()
         except Broken as broken:
@@ -30,9 +31,11 @@ def test_the_books_keep_their_promises(first: int) -> None:
         crashes += world.crashes
         repeats += world.repeats
         fenced += world.fenced
+        admitted += sum(gateway.admitted for gateway in world.gateways)
     assert crashes > SEEDS_A_TEST
     assert repeats > SEEDS_A_TEST
     assert fenced > SEEDS_A_TEST
+    assert admitted > SEEDS_A_TEST
 
 
 def _no_check(patch: pytest.MonkeyPatch) -> None:
@@ -97,6 +100,31 @@ def _half_of_the_budgets_are_charged(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         books.Books, "charge", lambda kept, lines, nanos: original(kept, list(lines)[:1], nanos)
     )
+
+
+def _a_lease_has_no_fence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lease, "is_open", lambda _: True)
+
+
+def _draws_leave_the_lease_whole(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settle, "draw_from", lambda kept, hold, entries: None)
+
+
+@pytest.mark.parametrize(
+    ("plant", "finding"),
+    [
+        (_a_lease_has_no_fence, "below 0|add up|over its limit"),
+        (_draws_leave_the_lease_whole, "gave less than|over its limit"),
+    ],
+)
+def test_planted_faults_of_leases_are_found(
+    plant: Callable[[pytest.MonkeyPatch], None], finding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice that is drawn from after it was given back, or used twice."""
+    plant(monkeypatch)
+    with pytest.raises(Broken, match=finding):
+        for seed in range(50):
+            World(seed, Caller, Gateway).run()
 
 
 @pytest.mark.parametrize(

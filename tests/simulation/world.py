@@ -5,11 +5,22 @@ Everything random comes from one seed, so a failure is found again by its number
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from services.ledger.rules.apply import Outcome
-from services.ledger.rules.commands import Answer, Command, Correct, Record, Repriced
+from services.ledger.rules.commands import (
+    AcquireLease,
+    Answer,
+    Command,
+    Correct,
+    ImportUsage,
+    LeaseAnswer,
+    Record,
+    Repriced,
+    ReturnLease,
+)
 from services.ledger.rules.pricing import Prices
 from services.ledger.rules.refusals import Refusal
 from services.ledger.rules.values import Budget, BudgetMode, BudgetUnit, BudgetWindow
@@ -18,10 +29,13 @@ from tests.simulation.memory import Broken, Draft, Fenced, Memory
 from tests.unit.ledger.making import NOW, PRICES, SECOND, budget
 
 REQUESTS = 40
+REQUESTS_OF_GATEWAYS = 60
 HOLD_SECONDS = 20
+LEASE_SECONDS = 15
 BATCH_MAX = 6
 SKEW_SECONDS_MAX = 90
 LEDGERS = 2
+GATEWAYS = 2
 _SLEEP_HOURS = (0, 0, 0, 1, 5)
 
 Told = Callable[[Outcome], None]
@@ -49,9 +63,18 @@ def some_budgets() -> list[Budget]:
 class World:
     """One run of one seed. `caller` makes whoever sends requests."""
 
-    def __init__(self, seed: int, caller: Callable[["World"], Any]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        caller: Callable[["World"], Any],
+        gateway: Callable[["World"], Any] | None = None,
+    ) -> None:
         self.random = Random(seed)
-        self.memory = Memory(some_budgets())
+        # So that there are slices to be had, and still too few for everybody.
+        scale = 4 if gateway else 1
+        self.memory = Memory(
+            [replace(each, limit_amount=scale * each.limit_amount) for each in some_budgets()]
+        )
         self.now_us = NOW + self.random.randrange(3600) * SECOND
         self.prices: Prices = PRICES
         self.crashes = self.repeats = self.fenced = 0
@@ -65,10 +88,12 @@ class World:
         self._inboxes: list[list[tuple[Command, Told]]] = [[] for _ in range(LEDGERS)]
         self._answers: dict[tuple[str, str], Answer] = {}
         self._ids = 0
+        # Those that hold leases.
+        self.gateways = [gateway(self) for _ in range(GATEWAYS)] if gateway else []
 
     def run(self) -> None:
         """Lets everybody do their work and every hold lapse. Raises: Broken."""
-        for _ in range(REQUESTS):
+        for _ in range(REQUESTS_OF_GATEWAYS if self.gateways else REQUESTS):
             self.at(self.random.uniform(0, 60), self._caller(self).begin)
         for _ in range(4):
             self.at(self.random.uniform(0, 90), self._jump)
@@ -80,7 +105,8 @@ class World:
             if steps % 32 == 0:
                 self.memory.check_replay()
         self._skew_us = [0] * LEDGERS
-        self.now_us += self._slept_us + 2 * (HOLD_SECONDS + SKEW_SECONDS_MAX) * SECOND
+        longest = HOLD_SECONDS + LEASE_SECONDS + SKEW_SECONDS_MAX
+        self.now_us += self._slept_us + 2 * longest * SECOND
         draft = self.memory.draft(self.prices, self.now_us, ())
         self.memory.commit(draft, self.now_us)
         self.memory.check_times(self.now_us)
@@ -156,9 +182,17 @@ class World:
 
     def _check_answer(self, command: Command, outcome: Outcome) -> None:
         """A repeat gets the first answer, however much has happened since."""
-        if isinstance(outcome, Refusal | Repriced) or isinstance(command, Correct):
+        if isinstance(outcome, Refusal | Repriced) or isinstance(command, Correct | ReturnLease):
             return
-        name = command.attempt.entry_id if isinstance(command, Record) else command.hold_id
+        if isinstance(command, AcquireLease):
+            name = command.lease.hold_id
+            if isinstance(outcome, LeaseAnswer):
+                # A price list may have been learned meanwhile: then the holder must hear of it.
+                outcome = replace(outcome, models=())
+        elif isinstance(command, Record | ImportUsage):
+            name = command.attempt.entry_id
+        else:
+            name = command.hold_id
         first = self._answers.setdefault((type(command).__name__, name), outcome)
         self.repeats += first is not outcome
         if first != outcome:

@@ -36,8 +36,8 @@ def signature(secret: bytes, body: bytes, unix_seconds: int) -> str:
 
 def _plain(alert: KeptAlert) -> dict[str, Any]:
     raised = alert.raised
-    money = raised.kind is not AlertKind.ERROR_RATE
-    unit = "usd" if money else "permille"
+    other = "permille" if raised.kind is AlertKind.ERROR_RATE else raised.subject.get("unit")
+    money, unit = other is None, other or "usd"
     return {
         "id": event_id(alert),
         "number": alert.number,

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import aiohttp
 from opentelemetry import metrics
 
 from catalog.alerts import WebhookConfig
@@ -21,6 +21,9 @@ from services.ledger.alerts.body import (
 from services.ledger.alerts.store import AlertStore, Claim, DeliveryState
 from services.ledger.rules.refusals import BooksUnavailable
 from services.ledger.rules.values import MICROS_PER_SECOND
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _log = logging.getLogger("ledger.alerts")
 # Longer than any try lasts: a ledger that dies with an alert in hand hands it on after this.
@@ -124,6 +127,9 @@ class Deliverer:
 
     async def _post(self, target: Target, claim: Claim) -> str:
         """What went wrong, "" when it arrived."""
+        # A tenth of a ledger's start, and a ledger without webhooks never needs it.
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(trust_env=False)
         body = body_of(claim.alert, target.form)

@@ -45,6 +45,10 @@ class Watch:
         self._database = database
         self._clock = clock
 
+    def take_over(self, config: AlertsConfig) -> None:
+        """Other rules hold from now on."""
+        self._config = config
+
     def on_rows(self, conn: Connection, entries: Sequence[Entry]) -> None:
         """Alerts about new rows, in the transaction that follows them."""
         now_us = self._clock()
@@ -53,7 +57,7 @@ class Watch:
         if news and self._config.budget_percents:
             for standing in sums.standings(conn, now_us, _tenants(news)):
                 raised += alert.budget_marks(standing, self._config.budget_percents, now_us)
-        self._keep(conn, raised)
+        self.keep(conn, raised)
 
     async def tick(self) -> None:
         """Alerts that come with time: hours unlike their past, budgets that will not last.
@@ -64,14 +68,15 @@ class Watch:
 
         def work(conn: Connection) -> None:
             # Another ledger that looked at the same hours found the same events.
-            self._keep(conn, raised)
+            self.keep(conn, raised)
             if new_us != done_us:
                 move_place(conn, ANOMALY_PLACE, done_us, new_us)
 
         if raised or new_us != done_us:
             await self._database.write(work)
 
-    def _keep(self, conn: Connection, raised: Sequence[Raised]) -> None:
+    def keep(self, conn: Connection, raised: Sequence[Raised]) -> None:
+        """Keeps what was not told before, in the transaction of `conn`."""
         if raised and self._store.write(conn, raised):
             for each in raised:
                 _alerts.add(1, {"spendgate.alert.kind": each.kind.name.lower()})

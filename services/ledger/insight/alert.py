@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from catalog.money import usd_text
-from services.ledger.rules.values import Entry
-from services.ledger.rules.windows import Span, to_datetime
+from services.ledger.rules.values import BudgetUnit, Entry, EventKind
+from services.ledger.rules.windows import Span, hour_start, to_datetime
 
 PERMILLE = 1000
 PERCENT = 100
@@ -22,12 +22,16 @@ class AlertKind(IntEnum):
     BUDGET_USED = 5
     BUDGET_FORECAST = 6
     ANOMALY = 7
+    BUDGET_OVERAGE = 8
+    BUDGET_BROKEN = 9
+    BUDGET_SHADOW = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
     """An alert as it is raised. `observed` and `threshold` are nano-USD, or thousandths for an
-    error rate; `event_key` is unlike that of any other event of the tenant."""
+    error rate, or in the unit that `subject` names under "unit"; `event_key` is unlike that of any
+    other event of the tenant."""
 
     tenant: str
     kind: AlertKind
@@ -64,6 +68,84 @@ class Standing:
         """Of an event of this window."""
         told = f"{what}/{self.number}/{self.span.start_us}"
         return f"{told}/{self.subject}" if self.subject else told
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenBudget:
+    """What happened to a budget. `amount`: how far a charge went beyond what was held, or what a
+    request needed, in `unit`; `subject` as in Standing."""
+
+    kind: EventKind
+    tenant: str
+    budget_id: str
+    number: int
+    window_start_us: int
+    subject: str
+    unit: BudgetUnit
+    amount: int
+    limit_amount: int
+    request_id: str
+    event_us: int
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.budget_id} ({self.subject})" if self.subject else self.budget_id
+
+    def told(self, amount: int) -> str:
+        """An amount in the budget's unit, for people."""
+        if self.unit is BudgetUnit.NANO_USD:
+            return f"{usd_text(amount)} USD"
+        return f"{amount:,} {self.unit.name.lower()}"
+
+
+_BROKEN = {
+    EventKind.SOFT: (AlertKind.BUDGET_BROKEN, "is broken", "it is soft: requests go on"),
+    EventKind.DOWNGRADED: (
+        AlertKind.BUDGET_BROKEN,
+        "is broken",
+        "requests go on with the cheapest model that can do them",
+    ),
+    EventKind.SHADOW: (
+        AlertKind.BUDGET_SHADOW,
+        "would refuse requests",
+        "it is a shadow: they go on",
+    ),
+}
+
+
+def budget_event(event: BrokenBudget) -> Iterator[Raised]:
+    """An overage, once an hour and budget; that a budget is broken, once a window."""
+    subject = {"budget_id": event.budget_id, "request_id": event.request_id}
+    if event.unit is not BudgetUnit.NANO_USD:
+        subject["unit"] = event.unit.name.lower()
+    whose = f"{event.number}/{event.subject}"
+    if event.kind in _BROKEN:
+        kind, what, why = _BROKEN[event.kind]
+        key = f"{event.kind.name.lower()}/{whose}/{event.window_start_us}"
+        title = f"Budget {event.name} {what}"
+        reason = f"request {event.request_id} may take {event.told(event.amount)}; {why}"
+        observed, threshold = event.amount, event.limit_amount
+    else:
+        late = event.kind is EventKind.LATE
+        kind, hour_us = AlertKind.BUDGET_OVERAGE, hour_start(event.event_us)
+        key = f"{event.kind.name.lower()}/{whose}/{hour_us}"
+        beyond = "nothing was set aside for any more" if late else "beyond what was set aside"
+        title = f"Budget {event.name} was charged {event.told(event.amount)} {beyond}"
+        reason = f"by request {event.request_id}; others of this hour are not told again"
+        observed, threshold = event.amount, 0
+    limit = f"; the limit is {event.told(event.limit_amount)}"
+    yield Raised(
+        event.tenant,
+        kind,
+        key,
+        title,
+        reason + limit,
+        observed,
+        threshold,
+        event.event_us,
+        subject,
+    )
 
 
 def dear_requests(entries: Sequence[Entry], tenant: str, limit_nanos: int) -> Iterator[Raised]:

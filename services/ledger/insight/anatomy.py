@@ -42,6 +42,7 @@ MEANINGS = {
     "reasoning": "tokens that were written and never shown",
     "provider cache": "what cached tokens cost less, and writing them more",
     "sound": "audio read and written, above the price of text",
+    "pictures": "pictures read and made, above the price of text",
     "price differences": "rounding, long-context prices, prices that changed within a day",
     "retries and fallbacks": "tries after the first one",
     "failed calls": "calls that brought no answer and were billed",
@@ -77,7 +78,8 @@ def _plain(each: Slice) -> dict[str, int]:
         + tokens.cache_write_1h_tokens
     )
     segments = each.system_tokens + each.tools_tokens + each.history_tokens + each.new_tokens
-    overhead = read_text + tokens.audio_input_tokens - each.unsegmented_tokens - segments
+    media = tokens.audio_input_tokens + tokens.image_input_tokens
+    overhead = read_text + media - each.unsegmented_tokens - segments
     cache = (
         tokens.cached_input_tokens * (rates.cached_input_picos - fresh)
         + tokens.cache_write_tokens * (rates.cache_write_picos - fresh)
@@ -85,7 +87,9 @@ def _plain(each: Slice) -> dict[str, int]:
     )
     sound = tokens.audio_input_tokens * (rates.audio_input_picos - fresh)
     sound += tokens.audio_output_tokens * (rates.audio_output_picos - rates.output_picos)
-    written = tokens.output_tokens + tokens.audio_output_tokens
+    pictures = tokens.image_input_tokens * (rates.image_input_picos - fresh)
+    pictures += tokens.image_output_tokens * (rates.image_output_picos - rates.output_picos)
+    written = tokens.output_tokens + tokens.audio_output_tokens + tokens.image_output_tokens
     picos = {
         "naive estimate": (each.new_tokens + each.unsegmented_tokens) * fresh
         + written * rates.output_picos,
@@ -96,5 +100,6 @@ def _plain(each: Slice) -> dict[str, int]:
         "reasoning": tokens.reasoning_tokens * rates.output_picos,
         "provider cache": cache,
         "sound": sound,
+        "pictures": pictures,
     }
     return {name: amount // PICOS_PER_NANO for name, amount in picos.items()}

@@ -166,5 +166,7 @@ def priced(tokens: Tokens, rates: Rates) -> int:
         + (tokens.output_tokens + tokens.reasoning_tokens) * rates.output_picos
         + tokens.audio_input_tokens * rates.audio_input_picos
         + tokens.audio_output_tokens * rates.audio_output_picos
+        + tokens.image_input_tokens * rates.image_input_picos
+        + tokens.image_output_tokens * rates.image_output_picos
     )
     return picos // PICOS_PER_NANO

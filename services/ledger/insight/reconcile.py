@@ -181,11 +181,17 @@ def _read(tokens: Tokens) -> int:
         + tokens.cache_write_tokens
         + tokens.cache_write_1h_tokens
         + tokens.audio_input_tokens
+        + tokens.image_input_tokens
     )
 
 
 def _written(tokens: Tokens) -> int:
-    return tokens.output_tokens + tokens.reasoning_tokens + tokens.audio_output_tokens
+    return (
+        tokens.output_tokens
+        + tokens.reasoning_tokens
+        + tokens.audio_output_tokens
+        + tokens.image_output_tokens
+    )
 
 
 def totals(drifts: Sequence[Drift]) -> tuple[int | None, int]:

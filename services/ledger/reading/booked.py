@@ -46,6 +46,10 @@ class Names:
 
     def __init__(self, fleet: Fleet) -> None:
         self._names: dict[str, str] = {}
+        self.take_over(fleet)
+
+    def take_over(self, fleet: Fleet) -> None:
+        """Knows the models of `fleet` too; those known before are still booked."""
         for name, model in fleet.config.models.items():
             upstream = undated(model.upstream_model or name)
             self._names.update(dict.fromkeys((name, *model.aliases), upstream))

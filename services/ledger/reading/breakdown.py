@@ -13,6 +13,7 @@ from services.ledger.rules.rollup import Sums
 from services.ledger.rules.values import NANOS_MAX
 from services.ledger.sql import reading_schema, schema
 from services.ledger.sql.database import Database
+from services.ledger.sql.rolled import rolled
 
 PERCENTS = (50, 90, 99)
 TIMES = frozenset({"hour", "day"})
@@ -108,7 +109,8 @@ def _answer(conn: Connection, question: Question, offset: int, rows_max: int) ->
 
 
 def _source(conn: Connection, question: Question, asked: set[str]) -> tuple[_Source, bool]:
-    hourly, side = schema.rollup_hour, reading_schema.rollup_side
+    side = reading_schema.rollup_side
+    hourly = rolled(question.tenant, question.start_us, question.end_us, by_hour="hour" in asked)
 
     def hours(table: Any) -> list[ColumnElement[bool]]:
         return [
@@ -117,9 +119,9 @@ def _source(conn: Connection, question: Question, asked: set[str]) -> tuple[_Sou
             table.c.hour_us < question.end_us,
         ]
 
-    axes = columns.rollup_columns()
+    axes = columns.rollup_columns(hourly)
     if asked <= axes.keys():
-        return _Source(axes, _kept(hourly), hours(hourly)), True
+        return _Source(axes, _kept(hourly), ()), True
     named = asked - TIMES
     if named in ({"key"}, {"tag"}):
         axis = KEY_AXIS if named == {"key"} else TAG_AXIS + question.tag_name

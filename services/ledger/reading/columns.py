@@ -11,14 +11,6 @@ from services.ledger.rules.values import AttemptOutcome
 from services.ledger.rules.windows import DAY_US, HOUR_US
 from services.ledger.sql import reading_schema, schema
 
-_READ = (
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "audio_input_tokens",
-)
-_WRITTEN = ("output_tokens", "reasoning_tokens", "audio_output_tokens")
 _SAME = {
     "feature": "feature",
     "user": "user_id",
@@ -47,9 +39,8 @@ def _times(us: Any) -> dict[str, ColumnElement[Any]]:
     }
 
 
-def rollup_columns() -> Mapping[str, ColumnElement[Any]]:
-    """Axes of rollup_hour."""
-    table = schema.rollup_hour
+def rollup_columns(table: Any) -> Mapping[str, ColumnElement[Any]]:
+    """Axes of rollup_hour, or of what has its columns."""
     named = {axis: table.c[column] for axis, column in _SAME.items()}
     return {**named, "model": table.c.model, **_times(table.c.hour_us)}
 
@@ -93,15 +84,19 @@ def entry_sums() -> dict[str, ColumnElement[int]]:
         "error_count": case((and_(counts, failed), 1), else_=0),
         "attempt_count": case((entry.c.kind.in_(CALLS), 1), else_=0),
         "input_tokens": read_tokens(),
-        "output_tokens": sum((entry.c[name] for name in _WRITTEN[1:]), entry.c[_WRITTEN[0]]),
+        "output_tokens": _sum(schema.WRITTEN_COLUMNS),
         "latency_ms": case((counts, entry.c.latency_ms), else_=0),
     }
 
 
 def read_tokens() -> ColumnElement[int]:
     """All that a row's call read."""
+    return _sum(schema.READ_COLUMNS)
+
+
+def _sum(names: Sequence[str]) -> ColumnElement[int]:
     entry = schema.entry
-    return sum((entry.c[name] for name in _READ[1:]), entry.c[_READ[0]])
+    return sum((entry.c[name] for name in names[1:]), entry.c[names[0]])
 
 
 def rows_between(

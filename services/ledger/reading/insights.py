@@ -81,6 +81,10 @@ class Insights:
         self._clock = clock
         self._published: Published | None = None
 
+    def take_over(self, fleet: Fleet) -> None:
+        """Conclusions are drawn from `fleet` from now on."""
+        self._fleet = fleet
+
     async def opportunities(
         self, tenant: str, start_us: int, end_us: int, dedicated_nanos: int
     ) -> Found:
@@ -96,7 +100,7 @@ class Insights:
             here = list(rows_between(conn, tenant, start_us, end_us))
             if feature:
                 here.append(_entry.c.feature == feature)
-            found = slices(conn, here, self._prices)
+            found = slices(conn, here, self._prices.newest())
             cost = conn.execute(select(func.sum(_entry.c.cost_nanos)).where(*here)).scalar()
             return Anatomy(
                 anatomy.anatomy(found),

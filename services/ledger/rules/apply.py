@@ -1,9 +1,11 @@
 """From a command to its verb, and from many commands to many outcomes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import (
+    AcquireLease,
     Answer,
     Command,
     Correct,
@@ -11,10 +13,12 @@ from services.ledger.rules.commands import (
     Record,
     Release,
     Reserve,
+    ReturnLease,
     Settle,
 )
 from services.ledger.rules.correct import correct
 from services.ledger.rules.import_usage import import_usage
+from services.ledger.rules.lease import acquire, give_back
 from services.ledger.rules.record import record
 from services.ledger.rules.refusals import Refusal
 from services.ledger.rules.release import release
@@ -23,6 +27,17 @@ from services.ledger.rules.settle import settle
 
 Outcome = Answer | Refusal
 
+_VERBS: Mapping[type, Callable[[Books, Any], Answer]] = {
+    Reserve: reserve,
+    Settle: settle,
+    Release: release,
+    Record: record,
+    Correct: correct,
+    ImportUsage: import_usage,
+    AcquireLease: acquire,
+    ReturnLease: give_back,
+}
+
 
 def apply(books: Books, command: Command) -> Answer:
     """Does one command, or finds the answer it had before.
@@ -30,19 +45,8 @@ def apply(books: Books, command: Command) -> Answer:
     Raises: a Refusal, the first that applies in the order of the contract's ErrorReason. The
     books are as they were then.
     """
-    match command:
-        case Reserve():
-            return reserve(books, command)
-        case Settle():
-            return settle(books, command)
-        case Release():
-            return release(books, command)
-        case Record():
-            return record(books, command)
-        case Correct():
-            return correct(books, command)
-        case ImportUsage():
-            return import_usage(books, command)
+    verb: Callable[[Books, Any], Answer] = _VERBS[type(command)]
+    return verb(books, command)
 
 
 def apply_all(books: Books, commands: Iterable[Command]) -> Sequence[Outcome]:

@@ -42,6 +42,8 @@ class Changes:
     balances: dict[BalanceKey, Balance] = field(default_factory=dict)
     rollups: dict[RollupKey, Sums] = field(default_factory=dict)
     events: list[BudgetEvent] = field(default_factory=list)
+    # The lines of leases whose freed amounts grew, by owner.
+    freed: dict[str, tuple[Line, ...]] = field(default_factory=dict)
 
 
 class Books:
@@ -183,7 +185,25 @@ class Books:
     def give_back(self, hold: Hold) -> None:
         """Returns what a hold had set aside on each budget."""
         for line in hold.lines:
-            self._move(line.key, reserved_amount=-line.held_amount)
+            self._move(line.key, reserved_amount=-line.kept_amount)
+
+    def free(self, hold: Hold, amounts: Mapping[BalanceKey, int]) -> None:
+        """Takes amounts out of what a lease has set aside; it must have that much."""
+        if not amounts:
+            return
+        lines = tuple(
+            replace(line, freed_amount=line.freed_amount + amounts.get(line.key, 0))
+            for line in hold.lines
+        )
+        for key, amount in amounts.items():
+            self._move(key, reserved_amount=-amount)
+        self._holds[hold.hold_id] = replace(hold, lines=lines)
+        self.changes.freed[hold.hold_id] = lines
+
+    def add_hold(self, hold: Hold) -> None:
+        """Keeps a hold that was taken elsewhere: under a lease, or as good as returned."""
+        self._holds[hold.hold_id] = self.changes.new_holds[hold.hold_id] = hold
+        self.changes.lines.extend(hold.lines)
 
     def open_hold(self, hold: Hold) -> Hold:
         """Sets a new hold's money aside; the hold as it is kept, with what is left after it."""

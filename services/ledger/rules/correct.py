@@ -25,7 +25,7 @@ _CORRECTIONS = uuid.UUID("6d1c2a0e-5b55-4d0b-9a3e-0f6b8e0b7a11")
 
 def reprice(prices: Prices, entry: Entry, corrections: Sequence[Entry]) -> tuple[Repriced, Bill]:
     """What a row is booked with and what it costs by `prices`. Raises: ModelUnpriced."""
-    (bill,) = bills(prices, [entry.attempt], entry.price_us or entry.book_us, "attempt")
+    (bill,) = bills(prices.newest(), [entry.attempt], entry.price_us or entry.book_us, "attempt")
     last = corrections[-1] if corrections else entry
     told = Repriced(
         entry_id=entry.attempt.entry_id,

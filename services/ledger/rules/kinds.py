@@ -14,6 +14,9 @@ SUMMARY       | no                     | yes              | not done: against co
 EMBEDDING     | no                     | no               | not done: against the cache
 CORRECTION    | no                     | no               | the row it corrects
 
+A BATCH_ITEM came from a provider's own batch endpoint and is charged at the batch price; what a
+batch job called the ordinary way is a CALL.
+
 An attempt that failed or whose caller went away is charged what the provider bills for it: what
 was told, or what Spendgate counted of prompt and answer so far; nothing only when nothing was used.
 """

@@ -1,17 +1,20 @@
 """What an attempt cost, what it saved, and the most a request can cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from catalog.price import ModelPrice, cost_nanos, hold_nanos
 from catalog.prices import PriceBook, UnknownModel, Unpriced
+from catalog.tiers import BATCH
 from catalog.usage import ImpossibleUsage, Usage
 from services.ledger.rules.kinds import EXTRA_CAUSE
 from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
 from services.ledger.rules.values import (
     NO_TOKENS,
     Attempt,
+    EntryKind,
     Saving,
     SavingCause,
     Tokens,
@@ -21,6 +24,8 @@ from services.ledger.rules.windows import to_datetime
 # The most one attempt is believed to have cost: 1.15 billion USD. Sums over a chain stay far
 # inside an int64.
 BILL_NANOS_MAX = 2**60
+# Price books that are kept, the one that holds among them.
+BOOKS_MAX = 4
 
 
 class Prices(Protocol):
@@ -30,19 +35,56 @@ class Prices(Protocol):
         """The price of a configured model at a moment. Must raise ModelUnpriced, never guess."""
         ...
 
+    def batch_price(self, model: str, at_us: int) -> ModelPrice:
+        """The same at its provider's own batch endpoint."""
+        ...
+
+    def newest(self) -> "Prices":
+        """The same by all that is known now, for rows whose price was learned later."""
+        ...
+
 
 class CatalogPrices:
-    """Prices out of the fleet's price book."""
+    """Prices out of the fleet's price book, and of the books that held before it.
+
+    A request is charged by the book that held when its money was set aside; a model that is gone
+    from the fleet file by the last book that had it, for its calls may still be under way.
+    """
 
     def __init__(self, book: PriceBook) -> None:
-        self._book = book
+        # (from when, in microseconds since 1970; the book), newest last.
+        self._books: list[tuple[int, PriceBook]] = [(0, book)]
+
+    def take_over(self, book: PriceBook, at_us: int) -> None:
+        """`book` holds from `at_us` on."""
+        self._books = [*self._books[-(BOOKS_MAX - 1) :], (at_us, book)]
 
     def price(self, model: str, at_us: int) -> ModelPrice:
         """The price at a moment. Raises ModelUnpriced, for a model nobody configured too."""
-        try:
-            return self._book.price(model, to_datetime(at_us))
-        except (Unpriced, UnknownModel):
-            raise ModelUnpriced(model) from None
+        return self._first(model, at_us, lambda book, at: book.price(model, at))
+
+    def batch_price(self, model: str, at_us: int) -> ModelPrice:
+        """The batch tier's price at a moment. Raises ModelUnpriced."""
+        return self._first(model, at_us, lambda book, at: book.price_in(BATCH, model, at))
+
+    def newest(self) -> Prices:
+        """Prices of the newest book, whatever held at the moment asked for."""
+        return CatalogPrices(self._books[-1][1])
+
+    def _first(
+        self, model: str, at_us: int, price: Callable[[PriceBook, datetime], ModelPrice]
+    ) -> ModelPrice:
+        """By the first book that has the model: the one that held, those after it, those before."""
+        held = [book for from_us, book in self._books if from_us <= at_us] or [self._books[0][1]]
+        later = [book for from_us, book in self._books if from_us > at_us]
+        for book in [held[-1], *later, *reversed(held[:-1])]:
+            try:
+                return price(book, to_datetime(at_us))
+            except UnknownModel:
+                continue
+            except Unpriced:
+                break
+        raise ModelUnpriced(model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +126,12 @@ def worst_case(prices: Prices, model: str, tokens: Tokens, at_us: int) -> int:
 def told_wrong(attempt: Attempt) -> str | None:
     """The field of a total that the buckets do not add up to, if there is one."""
     usage = attempt.usage
-    written = usage.output_tokens + usage.reasoning_tokens + usage.audio_output_tokens
+    written = (
+        usage.output_tokens
+        + usage.reasoning_tokens
+        + usage.audio_output_tokens
+        + usage.image_output_tokens
+    )
     if attempt.told_input_tokens and attempt.told_input_tokens != sum(usage) - written:
         return "told_input_tokens"
     if attempt.told_output_tokens and attempt.told_output_tokens != written:
@@ -135,8 +182,9 @@ def _bill(prices: Prices, attempt: Attempt, usages: Sequence[Usage], at_us: int,
 
 
 def _charge(prices: Prices, attempt: Attempt, usage: Usage, at_us: int) -> tuple[int, str]:
+    priced = prices.batch_price if attempt.kind is EntryKind.BATCH_ITEM else prices.price
     try:
-        price = prices.price(attempt.model_used, at_us)
+        price = priced(attempt.model_used, at_us)
     except ModelUnpriced:
         if attempt.usage == NO_TOKENS:
             # Nothing was used, so nothing is owed, whatever the price: that is known, not guessed.

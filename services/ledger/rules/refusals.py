@@ -73,6 +73,24 @@ class BudgetDowngrade(Refusal):
         self.notice = notice
 
 
+class LeaseRefused(Refusal):
+    """No slice of a budget can be had, `why`: calls must reserve one by one."""
+
+    def __init__(self, budget_id: str, why: str) -> None:
+        super().__init__(budget_id)
+        self.budget_id = budget_id
+        self.why = why
+
+
+class LeaseFenced(Refusal):
+    """The epoch of the lease is over, or its name was used for another grant."""
+
+    def __init__(self, lease_id: str, epoch: int) -> None:
+        super().__init__(lease_id)
+        self.lease_id = lease_id
+        self.epoch = epoch
+
+
 class EntryUnknown(Refusal):
     """No such row, or one that cannot be priced again."""
 

@@ -1,5 +1,7 @@
 """Release: nothing was billed, so the whole hold returns."""
 
+from dataclasses import replace
+
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Release
 from services.ledger.rules.pricing import bills
@@ -26,7 +28,11 @@ def release(books: Books, command: Release) -> HoldAnswer:
         return resolved_answer(known)
     hold = resolvable(books, command, HoldState.SETTLED)
     priced = bills(books.prices, command.attempts, hold.create_us)
-    if hold.state is HoldState.PENDING:
+    if books.hold(hold.hold_id) is None:
+        # Admitted under a lease, which goes on with all it has.
+        hold = replace(hold, lines=())
+        books.add_hold(hold)
+    elif hold.state is HoldState.PENDING:
         books.give_back(hold)
     for entry in make_entries(books, hold, command.attempts, priced):
         books.book(entry)

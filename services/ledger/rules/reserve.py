@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.ledger.rules.applying import Applying, tokens_counted
+from services.ledger.rules.applying import Applying
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Reserve
-from services.ledger.rules.pricing import worst_case
 from services.ledger.rules.refusals import (
     BudgetDowngrade,
     BudgetExceeded,
     IdReused,
-    ModelUnpriced,
 )
 from services.ledger.rules.scopes import values_of
 from services.ledger.rules.values import (
-    NANOS_MAX,
     BudgetMode,
     BudgetUnit,
     EventKind,
@@ -24,6 +21,7 @@ from services.ledger.rules.values import (
     Notice,
 )
 from services.ledger.rules.windows import span_of
+from services.ledger.rules.worst import worst_of
 
 _EVENT_OF = {
     BudgetMode.SOFT: EventKind.SOFT,
@@ -58,9 +56,19 @@ def reserve(books: Books, command: Reserve) -> HoldAnswer:
             raise IdReused(command.hold_id)
         return _answer(known)
     applying = books.applying(command.attribution, (c.called for c in command.worst_cases))
-    costs = _costs(books, command, applying)
+    worst = worst_of(
+        books.prices,
+        command.worst_cases,
+        books.now_us,
+        hold_all=command.hold_all,
+        priced=any(each.budget.unit is BudgetUnit.NANO_USD for each in applying),
+    )
     claims = [
-        _Claim(each, _needed(each, command, costs), books.left(each.budget, each.key))
+        _Claim(
+            each,
+            worst.on(each.budget.unit, each.model, each.provider),
+            books.left(each.budget, each.key),
+        )
         for each in applying
     ]
     notices = _check_limits(books, claims, downgraded=command.downgraded)
@@ -68,7 +76,7 @@ def reserve(books: Books, command: Reserve) -> HoldAnswer:
         hold_id=command.hold_id,
         request_id=command.request_id,
         attribution=command.attribution,
-        held_nanos=_together(command, costs),
+        held_nanos=worst.nanos,
         state=HoldState.PENDING,
         create_us=books.now_us,
         expire_us=books.now_us + command.hold_us,
@@ -80,40 +88,6 @@ def reserve(books: Books, command: Reserve) -> HoldAnswer:
         if claim.breaks:
             books.tell(_EVENT_OF[claim.of.budget.mode], line, claim.needed, hold)
     return _answer(books.open_hold(hold))
-
-
-def _costs(books: Books, command: Reserve, applying: Sequence[Applying]) -> list[int]:
-    """The most that each worst case can cost; all 0 when nobody needs to know: a price is unknown
-    and no budget of money applies."""
-    try:
-        return [
-            worst_case(books.prices, case.model, case.tokens, books.now_us)
-            for case in command.worst_cases
-        ]
-    except ModelUnpriced:
-        if any(each.budget.unit is BudgetUnit.NANO_USD for each in applying):
-            raise
-        return [0]
-
-
-def _together(command: Reserve, amounts: Sequence[int]) -> int:
-    """What is held of the worst cases: the most, or the sum where all may be called."""
-    return min(sum(amounts), NANOS_MAX) if command.hold_all else max(amounts)
-
-
-def _needed(each: Applying, command: Reserve, costs: Sequence[int]) -> int:
-    """The most that the call can take of a budget: only what is called there counts."""
-    if each.budget.unit is BudgetUnit.REQUESTS:
-        return 1
-    taken = [
-        place
-        for place, case in enumerate(command.worst_cases)
-        if each.model in ("", case.model) and each.provider in ("", case.provider)
-    ]
-    if each.budget.unit is BudgetUnit.TOKENS:
-        tokens = [tokens_counted(command.worst_cases[place].tokens) for place in taken]
-        return _together(command, tokens)
-    return _together(command, [costs[place] for place in taken])
 
 
 def _check_limits(books: Books, claims: Sequence[_Claim], *, downgraded: bool) -> list[Notice]:

@@ -1,15 +1,17 @@
 """What settling and releasing a hold have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.ledger.rules.applying import amount_on, called_by
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import HoldAnswer, Release, Settle
 from services.ledger.rules.kinds import STANDING
+from services.ledger.rules.lease import drawn_hold
 from services.ledger.rules.pricing import Bill
 from services.ledger.rules.refusals import HoldResolved, HoldUnknown, IdReused
 from services.ledger.rules.values import (
     Attempt,
+    BalanceKey,
     Entry,
     EventKind,
     Hold,
@@ -27,15 +29,20 @@ def named_hold(books: Books, command: Settle | Release) -> Hold | None:
 
 
 def resolvable(books: Books, command: Settle | Release, forbidden: HoldState) -> Hold:
-    """The hold, pending or lapsed.
+    """The hold, pending or lapsed; of a call admitted under a lease, one that is not kept yet.
 
     Raises: IdReused for a row that exists; HoldUnknown; HoldResolved when it is `forbidden`.
     """
     hold = named_hold(books, command)
-    if hold is not None or not command.tenant:
+    drawn = command.draw if hold is None and books.hold(command.hold_id) is None else None
+    if hold is not None or drawn is not None or not command.tenant:
         for attempt in command.attempts:
             if books.entry(attempt.entry_id) is not None:
                 raise IdReused(attempt.entry_id)
+    if drawn is not None and drawn.attribution.tenant == (
+        command.tenant or drawn.attribution.tenant
+    ):
+        return drawn_hold(books, command, drawn)
     if hold is None:
         raise HoldUnknown(command.hold_id)
     if hold.state is forbidden:
@@ -93,12 +100,24 @@ def make_entries(
     return entries
 
 
-def tell_beyond(books: Books, hold: Hold, lines: Sequence[Line], entries: Sequence[Entry]) -> None:
-    """Notes on each budget what was charged beyond what was held, or after the hold lapsed."""
+def tell_beyond(
+    books: Books,
+    hold: Hold,
+    lines: Sequence[Line],
+    entries: Sequence[Entry],
+    taken: Mapping[BalanceKey, int] | None = None,
+) -> None:
+    """Notes on each budget what was charged beyond what was held, or after the hold lapsed.
+
+    `taken`: what was found set aside where that may be less than was held, under a lease.
+    """
     late = hold.state is HoldState.EXPIRED
     for line in lines:
         amount = amount_on(line, entries)
-        beyond = amount if late else amount - line.held_amount
+        covered = line.held_amount
+        if taken is not None:
+            covered = min(covered, taken.get(line.key, 0))
+        beyond = amount if late else amount - covered
         if beyond > 0:
             books.tell(EventKind.LATE if late else EventKind.OVERAGE, line, beyond, hold)
 

@@ -1,11 +1,12 @@
 """Sums of entries by the hour: what reports are read from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.ledger.rules.kinds import CALLS, HITS
 from services.ledger.rules.values import AttemptOutcome, Entry, SavingCause
-from services.ledger.rules.windows import hour_start
+from services.ledger.rules.windows import DAY_US, hour_start
 
 
 class RollupKey(NamedTuple):
@@ -57,9 +58,13 @@ class Sums:
             + usage.cache_write_tokens
             + usage.cache_write_1h_tokens
             + usage.audio_input_tokens
+            + usage.image_input_tokens
         )
         self.output_tokens += (
-            usage.output_tokens + usage.reasoning_tokens + usage.audio_output_tokens
+            usage.output_tokens
+            + usage.reasoning_tokens
+            + usage.audio_output_tokens
+            + usage.image_output_tokens
         )
         self.cost_nanos += entry.cost_nanos
         self.counterfactual_nanos += entry.counterfactual_nanos
@@ -71,6 +76,17 @@ class Sums:
                     self.saved_routing_nanos += saving.saved_nanos
                 case SavingCause.COMPRESSION:
                     self.saved_compression_nanos += saving.saved_nanos
+
+
+def by_day(hours: Mapping[RollupKey, Sums]) -> dict[RollupKey, Sums]:
+    """Sums of hours together, under the beginnings of their days, UTC."""
+    days: dict[RollupKey, Sums] = {}
+    for key, sums in hours.items():
+        day = key._replace(hour_us=key.hour_us - key.hour_us % DAY_US)
+        kept = days.setdefault(day, Sums())
+        for name in Sums.__slots__:
+            setattr(kept, name, getattr(kept, name) + getattr(sums, name))
+    return days
 
 
 def rollup_key(entry: Entry) -> RollupKey:

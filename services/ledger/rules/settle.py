@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import Settle, Settlement
+from services.ledger.rules.lease import draw_from
 from services.ledger.rules.pricing import bills
 from services.ledger.rules.refusals import IdReused
 from services.ledger.rules.resolving import (
@@ -23,7 +24,7 @@ def settle(books: Books, command: Settle) -> Settlement:
 
     Everything is charged, also beyond the hold (an overage) and after it lapsed (late): the
     money was spent. It goes to the windows of the reservation, at the prices of its moment, so
-    that what was held covers what is owed.
+    that what was held covers what is owed. What was admitted under a lease is taken out of that.
     Raises: IdReused, HoldUnknown, HoldResolved, UsageImpossible, ModelUnpriced.
     """
     known = named_hold(books, command)
@@ -37,13 +38,19 @@ def settle(books: Books, command: Settle) -> Settlement:
     further = further_lines(books, hold, command.attempts)
     lines = (*hold.lines, *further)
     books.check_range(lines, entries, "attempts")
-    if hold.state is HoldState.PENDING:
+    drawn = books.hold(hold.hold_id) is None
+    taken = None
+    if drawn:
+        books.add_hold(hold)
+    if hold.state is HoldState.PENDING and drawn:
+        taken = draw_from(books, hold, entries)
+    elif hold.state is HoldState.PENDING:
         books.give_back(hold)
     books.add_lines(further)
     books.charge(lines, entries)
     for entry in entries:
         books.book(entry)
-    tell_beyond(books, hold, lines, entries)
+    tell_beyond(books, hold, lines, entries, taken)
     done = books.resolve(replace(hold, lines=lines), HoldState.SETTLED, command.request_hash)
     return _settlement(done, entries)
 

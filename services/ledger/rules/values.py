@@ -107,6 +107,7 @@ class KeyRole(IntEnum):
 
     CALLER = 1
     ADMIN = 2
+    VIEWER = 3
 
 
 class Tokens(NamedTuple):
@@ -120,6 +121,8 @@ class Tokens(NamedTuple):
     reasoning_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
 
 
 NO_TOKENS = Tokens()
@@ -295,7 +298,8 @@ class Balance:
 class Line:
     """That an owner (a hold or a record) counts against a budget's window.
 
-    Only rows of `model` and `provider` count ("": any), in `unit`.
+    Only rows of `model` and `provider` count ("": any), in `unit`. `freed_amount` is what of a
+    lease's was charged or given back already.
     """
 
     owner_id: str
@@ -304,6 +308,12 @@ class Line:
     unit: BudgetUnit = BudgetUnit.NANO_USD
     model: str = ""
     provider: str = ""
+    freed_amount: int = 0
+
+    @property
+    def kept_amount(self) -> int:
+        """What is set aside as long as the owner is pending."""
+        return self.held_amount - self.freed_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +360,8 @@ class Hold:
     """Money set aside for a request, and how that ended.
 
     `reserve_left`, `notices` and `resolve_left` keep the first answers to the commands whose
-    hashes stand beside them, so that a repeat gets the same words.
+    hashes stand beside them, so that a repeat gets the same words. A lease is a hold too, one for
+    each of its epochs (lease.py); what was admitted under it names both.
     """
 
     hold_id: str
@@ -367,3 +378,5 @@ class Hold:
     resolve_left: Left | None = None
     resolve_us: int = 0
     lines: tuple[Line, ...] = ()
+    lease_id: str = ""
+    lease_epoch: int = 0

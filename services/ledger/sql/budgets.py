@@ -206,7 +206,7 @@ def _forget_lapsed(conn: Connection, standing: dict[int, dict[str, Balance]], no
         hold.c.state == literal_column(str(int(HoldState.PENDING))), hold.c.expire_us <= now_us
     )
     rows = conn.execute(
-        select(*key, func.sum(line.c.held_amount))
+        select(*key, func.sum(line.c.held_amount - line.c.freed_amount))
         .where(line.c.owner_id.in_(lapsed), line.c.budget_number.in_(list(standing)))
         .group_by(*key)
     )

@@ -10,7 +10,7 @@ from services.ledger.rules.commands import Command
 from services.ledger.rules.pricing import Prices
 from services.ledger.sql.database import Database, RevisionConflict
 from services.ledger.sql.guards import is_taken
-from services.ledger.sql.load import LAPSED_MAX, load_books, load_holds, load_lapsed, touched_by
+from services.ledger.sql.load import LAPSED_MAX, load_books, load_lapsed, load_named, touched_by
 from services.ledger.sql.save import save
 
 
@@ -45,7 +45,7 @@ class Journal:
     ) -> Sequence[Outcome] | None:
         """None: only lapsed holds were let go, for there are more of them."""
         now_us = self._clock()
-        named = load_holds(connection, touched_by(commands, now_us).hold_ids)
+        named = load_named(connection, touched_by(commands, now_us))
         lapsed = load_lapsed(connection, now_us, named)
         more = len(lapsed) > LAPSED_MAX
         todo = () if more else commands

@@ -9,12 +9,14 @@ from sqlalchemy import Connection
 from services.ledger.rules.applying import BudgetIndex, called_by
 from services.ledger.rules.books import Books
 from services.ledger.rules.commands import (
+    AcquireLease,
     Command,
     Correct,
     ImportUsage,
     Record,
     Release,
     Reserve,
+    ReturnLease,
     Settle,
 )
 from services.ledger.rules.pricing import Prices
@@ -62,6 +64,11 @@ class Touched:
     calls: set[Call] = field(default_factory=set)
     settled_calls: dict[str, tuple[Called, ...]] = field(default_factory=dict)
     corrected_ids: set[str] = field(default_factory=set)
+    # Leases, and what was called under them by whom.
+    lease_ids: set[str] = field(default_factory=set)
+    drawn_calls: dict[str, set[tuple[Attribution, tuple[Called, ...]]]] = field(
+        default_factory=dict
+    )
 
 
 def touched_by(commands: Iterable[Command], now_us: int) -> Touched:
@@ -79,6 +86,7 @@ def touched_by(commands: Iterable[Command], now_us: int) -> Touched:
                 touched.entry_ids.update(attempt.entry_id for attempt in command.attempts)
                 if isinstance(command, Settle):
                     touched.settled_calls[command.hold_id] = called_by(command.attempts)
+                _touch_draw(touched, command, now_us)
             case Record() | ImportUsage():
                 touched.entry_ids.add(command.attempt.entry_id)
                 called = called_by([command.attempt])
@@ -86,7 +94,25 @@ def touched_by(commands: Iterable[Command], now_us: int) -> Touched:
                 touched.requests.add((command.attribution.tenant, command.request_id))
             case Correct():
                 touched.corrected_ids.add(command.entry_id)
+            case AcquireLease():
+                touched.lease_ids.add(command.lease.hold_id)
+                touched.calls.add(Call(command.attribution, command.called, now_us))
+            case ReturnLease():
+                touched.lease_ids.add(command.lease.hold_id)
     return touched
+
+
+def _touch_draw(touched: Touched, command: Settle | Release, now_us: int) -> None:
+    draw = command.draw
+    if draw is None:
+        return
+    lease_id, who = draw.lease.hold_id, draw.attribution
+    called = called_by(command.attempts)
+    touched.lease_ids.add(lease_id)
+    touched.requests.add((who.tenant, draw.request_id))
+    touched.drawn_calls.setdefault(lease_id, set()).add((who, called))
+    # For a lease that is not there.
+    touched.calls.add(Call(who, called, now_us))
 
 
 def load_lapsed(connection: Connection, now_us: int, known: Sequence[Hold] = ()) -> list[Hold]:
@@ -97,6 +123,13 @@ def load_lapsed(connection: Connection, now_us: int, known: Sequence[Hold] = ())
     skip = {hold.hold_id for hold in known}
     found = [from_hold_row(row, ()) for row in rows if row["hold_id"] not in skip]
     return found[: LAPSED_MAX + 1]
+
+
+def load_named(connection: Connection, touched: Touched) -> list[Hold]:
+    """The holds and leases that commands name. Leases first: whoever waited for one sees the holds
+    that were made under it meanwhile."""
+    leases = load_holds(connection, touched.lease_ids)
+    return leases + load_holds(connection, touched.hold_ids)
 
 
 def load_holds(connection: Connection, hold_ids: set[str]) -> list[Hold]:
@@ -124,6 +157,8 @@ def load_books(
     for hold in holds:
         if called := touched.settled_calls.get(hold.hold_id):
             touched.calls.add(Call(hold.attribution, called, hold.create_us))
+        for who, drawn in touched.drawn_calls.get(hold.hold_id, ()):
+            touched.calls.add(Call(who, drawn, hold.create_us))
     lines = [line for each in owned.values() for line in each]
     index = _budgets(connection, touched.calls, lines)
     keys = _balance_keys(index, touched.calls, lines, now_us)

@@ -1,23 +1,22 @@
-"""Reading the books: sums out of the hourly rollups, rows out of the entries."""
+"""Reading the books: sums out of the rollups, rows out of the entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, cast, desc, func, select
+from sqlalchemy import BigInteger, Connection, FromClause, cast, desc, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from services.ledger.rules.rollup import Sums
 from services.ledger.rules.values import Entry
 from services.ledger.sql import schema
 from services.ledger.sql.database import Database
+from services.ledger.sql.rolled import rolled
 from services.ledger.sql.rows import from_entry_row
 
 # Sums may leave an int64, which SQLite refuses and PostgreSQL turns into another type. So money
 # is summed in two halves, whole USD and the rest, and joined in Python.
 _HALF = 10**9
-
-_rollup = schema.rollup_hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +52,17 @@ class ReportStore:
         rows_max: int,
     ) -> Report:
         """Sums of the hours from `start_us` on and before `end_us`, grouped by `columns`."""
-        here = (
-            _rollup.c.tenant == tenant,
-            _rollup.c.hour_us >= start_us,
-            _rollup.c.hour_us < end_us,
-        )
-        keys = [_rollup.c[name] for name in columns]
+        table = rolled(tenant, start_us, end_us, by_hour=False)
+        sums, keys = _sums(table), [table.c[name] for name in columns]
 
         def work(conn: Connection) -> Report:
-            total = _to_group(conn.execute(select(*_sums()).where(*here)).one(), 0)
+            total = _to_group(conn.execute(select(*sums)).one(), 0)
             if not keys:
                 return Report([total][offset:], total.sums)
             rows = conn.execute(
-                select(*keys, *_sums())
-                .where(*here)
+                select(*keys, *sums)
                 .group_by(*keys)
-                .order_by(*_dearest(), *keys)
+                .order_by(*_dearest(table), *keys)
                 .limit(rows_max)
                 .offset(offset)
             )
@@ -94,17 +88,17 @@ class ReportStore:
         return await self._database.read(work)
 
 
-def _sums() -> list[ColumnElement[int]]:
+def _sums(table: FromClause) -> list[ColumnElement[int]]:
     columns: list[ColumnElement[int]] = []
     for name in schema.SUM_COLUMNS:
-        column = _rollup.c[name]
+        column = table.c[name]
         columns += [func.sum(column // _HALF), func.sum(column % _HALF)]
     return columns
 
 
-def _dearest() -> list[ColumnElement[int]]:
-    whole = cast(func.sum(_rollup.c.cost_nanos // _HALF), BigInteger)
-    rest = cast(func.sum(_rollup.c.cost_nanos % _HALF), BigInteger)
+def _dearest(table: FromClause) -> list[ColumnElement[int]]:
+    whole = cast(func.sum(table.c.cost_nanos // _HALF), BigInteger)
+    rest = cast(func.sum(table.c.cost_nanos % _HALF), BigInteger)
     return [desc(whole + rest // _HALF), desc(rest % _HALF)]
 
 

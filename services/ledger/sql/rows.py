@@ -85,6 +85,8 @@ def to_hold_row(hold: Hold) -> dict[str, Any]:
         "reserve_hash": hold.reserve_hash,
         "reserve_left": _to_left(hold.reserve_left),
         "notices": [_to_notice(notice) for notice in hold.notices],
+        "lease_id": hold.lease_id,
+        "lease_epoch": hold.lease_epoch,
         **to_resolution(hold),
     }
 
@@ -116,6 +118,8 @@ def from_hold_row(row: Row, lines: Sequence[Line]) -> Hold:
         resolve_left=_from_left(row["resolve_left"]),
         resolve_us=row["resolve_us"],
         lines=tuple(lines),
+        lease_id=row["lease_id"],
+        lease_epoch=row["lease_epoch"],
     )
 
 
@@ -130,6 +134,17 @@ def to_line_row(line: Line) -> dict[str, Any]:
         "unit": int(line.unit),
         "model": line.model,
         "provider": line.provider,
+        "freed_amount": line.freed_amount,
+    }
+
+
+def to_freed(line: Line) -> dict[str, Any]:
+    """What changes on a lease's line."""
+    return {
+        "the_owner": line.owner_id,
+        "the_budget": line.key.budget_number,
+        "the_subject": line.key.subject,
+        "now_freed": line.freed_amount,
     }
 
 
@@ -142,6 +157,7 @@ def from_line_row(row: Row) -> Line:
         unit=BudgetUnit(row["unit"]),
         model=row["model"],
         provider=row["provider"],
+        freed_amount=row["freed_amount"],
     )
 
 
@@ -260,6 +276,13 @@ def to_rollup_row(key: RollupKey, sums: Sums) -> dict[str, Any]:
     """What a transaction adds to a row of sums."""
     row = dict(zip(ROLLUP_KEY_COLUMNS, key, strict=True))
     row.update((name, getattr(sums, name)) for name in SUM_COLUMNS)
+    return row
+
+
+def to_day_row(key: RollupKey, sums: Sums) -> dict[str, Any]:
+    """What a transaction adds to a day's row of sums."""
+    row = to_rollup_row(key, sums)
+    row["day_us"] = row.pop("hour_us")
     return row
 
 

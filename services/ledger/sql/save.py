@@ -3,11 +3,14 @@
 from sqlalchemy import Connection
 
 from services.ledger.rules.books import Changes
+from services.ledger.rules.rollup import by_day
 from services.ledger.sql import guards, schema, statements
 from services.ledger.sql.database import RevisionConflict
 from services.ledger.sql.rows import (
+    to_day_row,
     to_entry_row,
     to_event_row,
+    to_freed,
     to_hold_row,
     to_line_row,
     to_resolution,
@@ -33,6 +36,11 @@ def save(connection: Connection, changes: Changes) -> None:
         connection.execute(
             schema.budget_line.insert(), [to_line_row(line) for line in changes.lines]
         )
+    if changes.freed:
+        connection.execute(
+            statements.free_line(),
+            [to_freed(line) for lines in changes.freed.values() for line in lines],
+        )
     if changes.entries:
         connection.execute(
             schema.entry.insert(), [to_entry_row(entry) for entry in changes.entries]
@@ -50,8 +58,11 @@ def save(connection: Connection, changes: Changes) -> None:
 def _save_rollups(connection: Connection, changes: Changes) -> None:
     if not changes.rollups:
         return
-    rows = [to_rollup_row(key, sums) for key, sums in sorted(changes.rollups.items())]
-    connection.execute(statements.add_to_rollup(connection.dialect.name), rows)
+    dialect = connection.dialect.name
+    hours = [to_rollup_row(key, sums) for key, sums in sorted(changes.rollups.items())]
+    connection.execute(statements.add_to_rollup(dialect, schema.rollup_hour), hours)
+    days = [to_day_row(key, sums) for key, sums in sorted(by_day(changes.rollups).items())]
+    connection.execute(statements.add_to_rollup(dialect, schema.rollup_day), days)
 
 
 def _save_balances(connection: Connection, changes: Changes) -> None:

@@ -43,6 +43,8 @@ TOKEN_COLUMNS = (
     "reasoning_tokens",
     "audio_input_tokens",
     "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
 )
 # What adds up to the tokens that a provider told it read, and wrote.
 READ_COLUMNS = (
@@ -51,8 +53,14 @@ READ_COLUMNS = (
     "cache_write_tokens",
     "cache_write_1h_tokens",
     "audio_input_tokens",
+    "image_input_tokens",
 )
-WRITTEN_COLUMNS = ("output_tokens", "reasoning_tokens", "audio_output_tokens")
+WRITTEN_COLUMNS = (
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_output_tokens",
+    "image_output_tokens",
+)
 # NULL where nothing is known of the prompt.
 FACT_HASH_COLUMNS = ("prompt_hash", "system_hash", "near_hash")
 FACT_NUMBER_COLUMNS = (
@@ -179,12 +187,15 @@ hold = Table(
     *_words("resolve_hash"),
     Column("resolve_left", JSON(none_as_null=True)),
     *_numbers("resolve_us"),
+    # Of a lease and of what was admitted under it; "" and 0 for other holds.
+    *_words("lease_id"),
+    *_numbers("lease_epoch"),
 )
 _pending = text(f"state = {int(HoldState.PENDING)}")
 Index("ix_hold_pending_expiry", hold.c.expire_us, sqlite_where=_pending, postgresql_where=_pending)
 
-# Which budgets a hold or a record counts against, and what it set aside there. Never changed; a
-# settlement may add some.
+# Which budgets a hold or a record counts against, and what it set aside there. Never changed but
+# for what of a lease's is free again; a settlement may add some.
 budget_line = Table(
     "budget_line",
     metadata,
@@ -195,6 +206,12 @@ budget_line = Table(
     Column("unit", SmallInteger, nullable=False),
     # Only rows of this model and provider count; "": all.
     *_words("model", "provider"),
+    Column(
+        "freed_amount",
+        BigInteger,
+        CheckConstraint("freed_amount BETWEEN 0 AND held_amount", name="freed_was_held"),
+        nullable=False,
+    ),
     # The key is the table: one tree instead of two.
     sqlite_with_rowid=False,
 )
@@ -277,26 +294,35 @@ Index(
     budget_event.c.window_start_us,
 )
 
-rollup_hour = Table(
-    "rollup_hour",
-    metadata,
-    # The tenant first: a report reads one tenant's hours in a row.
-    Column("tenant", Text, primary_key=True),
-    Column("hour_us", BigInteger, primary_key=True, autoincrement=False),
-    *[
-        Column(name, Text, primary_key=True)
-        for name in ("project", "user_id", "feature", "model", "provider")
-    ],
-    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
-    *_numbers(*SUM_COLUMNS),
-    # SQLite would go on in floating point where an int64 ends.
-    *[
-        CheckConstraint(f"{name} BETWEEN -{NANOS_MAX} AND {NANOS_MAX}", name=f"{name}_range")
-        for name in SUM_COLUMNS
-    ],
-    # The key is the table: one tree instead of two.
-    sqlite_with_rowid=False,
-)
+
+def _rollup(name: str, start: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        # The tenant first: a report reads one tenant's time in a row.
+        Column("tenant", Text, primary_key=True),
+        Column(start, BigInteger, primary_key=True, autoincrement=False),
+        *[
+            Column(word, Text, primary_key=True)
+            for word in ("project", "user_id", "feature", "model", "provider")
+        ],
+        Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+        *_numbers(*SUM_COLUMNS),
+        # SQLite would go on in floating point where an int64 ends.
+        *[
+            CheckConstraint(
+                f"{column} BETWEEN -{NANOS_MAX} AND {NANOS_MAX}", name=f"{column}_range"
+            )
+            for column in SUM_COLUMNS
+        ],
+        # The key is the table: one tree instead of two.
+        sqlite_with_rowid=False,
+    )
+
+
+rollup_hour = _rollup("rollup_hour", "hour_us")
+# The same sums by the day, UTC.
+rollup_day = _rollup("rollup_day", "day_us")
 
 api_key = Table(
     "api_key",

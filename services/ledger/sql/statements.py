@@ -7,7 +7,7 @@ transaction has ten of them.
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, and_, bindparam, literal_column, or_, select
+from sqlalchemy import Select, Table, Update, and_, bindparam, literal_column, or_, select
 
 from services.ledger.rules.values import HoldState
 from services.ledger.sql import schema
@@ -134,9 +134,23 @@ def resolve_hold() -> Update:
 
 
 @cache
-def add_to_rollup(dialect: str) -> Any:
-    """Adds sums to their hour's row."""
-    table = schema.rollup_hour
+def free_line() -> Update:
+    """Writes how much of a lease's line is free again."""
+    table = schema.budget_line
+    return (
+        table.update()
+        .where(
+            table.c.owner_id == bindparam("the_owner"),
+            table.c.budget_number == bindparam("the_budget"),
+            table.c.subject == bindparam("the_subject"),
+        )
+        .values(freed_amount=bindparam("now_freed"))
+    )
+
+
+@cache
+def add_to_rollup(dialect: str, table: Table) -> Any:
+    """Adds sums to the row of their hour or day."""
     insert = upsert(dialect, table)
     return insert.on_conflict_do_update(
         index_elements=list(table.primary_key),

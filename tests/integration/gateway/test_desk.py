@@ -17,13 +17,20 @@ from chassis.deadline import Deadline
 from chassis.server import Outfit, Room, running
 from chassis.settings import ServiceSettings
 from gateway import desk
+from gateway.audit import Audit
 from gateway.door import Identity
 from gateway.errors import ERRORS, KeyInvalid
+from tests.fakes.audit_lines import AuditLines
 from tests.fakes.ledger_clock import SetClock
 from tests.integration.ledger.conftest import info_of, refusal, running_ledger
 
 ADMIN = Identity(tenant="acme", key_id="root", admin=True)
-CALLERS = {"Bearer admin": ADMIN, "Bearer caller": dataclasses.replace(ADMIN, admin=False)}
+LINES = AuditLines()
+CALLERS = {
+    "Bearer admin": ADMIN,
+    "Bearer caller": dataclasses.replace(ADMIN, admin=False),
+    "Bearer viewer": dataclasses.replace(ADMIN, admin=False, viewer=True),
+}
 
 
 class _Books:
@@ -53,7 +60,7 @@ async def door(tmp_path: Path) -> AsyncIterator[rpc.LedgerServiceStub]:
 
         async def build(settings: ServiceSettings, outfit: Outfit) -> Room:
             return Room(
-                servicers=[(desk.add_to_server, desk.Desk(books))],
+                servicers=[(desk.add_to_server, desk.Desk(books, Audit(LINES)))],
                 service_names=[desk.SERVICE_NAME],
                 errors=ERRORS,
                 authenticate=_authenticate,
@@ -85,6 +92,32 @@ async def test_an_admin_manages_its_tenant(door: rpc.LedgerServiceStub) -> None:
     assert key.secret != rotated.secret
     report = await door.Report(pb.ReportRequest(), **_as("admin"))
     assert report.total.request_count == 0
+
+
+async def test_what_admins_do_is_written_down(door: rpc.LedgerServiceStub) -> None:
+    """Who, what, to what, with what outcome; what was refused too, and never a secret."""
+    LINES.clear()
+    key = await door.CreateKey(pb.CreateKeyRequest(key_id="till"), **_as("admin"))
+    await refusal(door.DisableKey(pb.DisableKeyRequest(key_id="till"), **_as("caller")))
+    await refusal(door.RotateKey(pb.RotateKeyRequest(key_id="none"), **_as("admin")))
+    assert [(line["what"], line["target"], line["outcome"]) for line in LINES] == [
+        ("ledger.CreateKey", "till", "OK"),
+        ("ledger.DisableKey", "till", "ADMIN_REQUIRED"),
+        ("ledger.RotateKey", "none", "KEY_UNKNOWN"),
+    ]
+    assert all((line["tenant"], line["caller"]) == ("acme", "root") for line in LINES)
+    assert key.secret not in str(LINES)
+
+
+async def test_a_viewer_reads_its_tenant_and_changes_nothing(
+    door: rpc.LedgerServiceStub,
+) -> None:
+    """Each method is either a reading one or refused."""
+    listed = await door.ListBudgets(pb.ListBudgetsRequest(), **_as("viewer"))
+    assert list(listed.budgets) == []
+    for method in desk.FORWARDED.keys() - desk.READS:
+        call = getattr(door, method)(getattr(pb, f"{method}Request")(), **_as("viewer"))
+        assert info_of(await refusal(call)).reason == "ADMIN_REQUIRED", method
 
 
 async def test_the_ledgers_refusals_come_through(door: rpc.LedgerServiceStub) -> None:

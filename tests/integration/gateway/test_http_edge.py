@@ -139,7 +139,7 @@ async def test_what_is_no_http(
     ("method", "path", "status", "code"),
     [
         ("GET", "/", 404, "unknown_url"),
-        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/nothing", 404, "unknown_url"),
         ("GET", CHAT, 405, "method_not_allowed"),
         ("GET", "/v1/models/%ff%00", 404, "model_not_found"),
         ("GET", "/v1/models/none", 404, "model_not_found"),
@@ -254,3 +254,32 @@ async def test_the_cache_is_told_how_far_it_may_go(house: House) -> None:
     options = house.door.requests[0].options
     assert options.cache_mode == pb.CACHE_MODE_SEMANTIC
     assert options.cache_explain
+
+
+async def test_all_a_caller_may_wish_for_has_a_header(house: House) -> None:
+    """Every option of a request reaches the door; a time of its own shortens the deadline."""
+    await house.post(
+        BODY,
+        headers={
+            "Idempotency-Key": "k-1",
+            "x-spendgate-user": "u-1",
+            "x-spendgate-tags": "team=a, note=x%2Cy",
+            "x-spendgate-cache-ttl-class": "static",
+            "x-spendgate-timeout-seconds": "2.5",
+            "x-spendgate-cost-max-usd": "0.5",
+        },
+    )
+    request, deadline = house.door.requests[-1], house.door.deadlines[-1]
+    options = request.options
+    assert (options.idempotency_key, options.user) == ("k-1", "u-1")
+    assert dict(options.tags) == {"team": "a", "note": "x,y"}
+    assert options.cache_ttl_class == "static"
+    assert options.cost_max_nanos == 500_000_000
+    assert deadline.left_seconds() <= 2.5
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1e9"])
+async def test_a_time_that_is_none_is_refused(house: House, seconds: str) -> None:
+    """A misread limit must not be no limit."""
+    status, body = await house.post(BODY, headers={"x-spendgate-timeout-seconds": seconds})
+    assert (status, body["error"]["param"]) == (400, "x-spendgate-timeout-seconds")

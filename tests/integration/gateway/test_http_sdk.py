@@ -355,7 +355,14 @@ async def test_models(client: AsyncOpenAI) -> None:
     """The list of models, and one by its name or by another name of it."""
     assert [model.id async for model in await client.models.list()] == ["org/small", "large"]
     assert (await client.models.retrieve("org/small")).owned_by == "fake"
-    assert (await client.models.retrieve("cheap")).id == "org/small"
+    told = await client.models.retrieve("cheap")
+    assert told.id == "org/small"
+    assert told.model_extra is not None
+    extra: Any = told.model_extra["spendgate"]
+    assert extra["pricing"]["input_usd_per_million"] == "1.250000"
+    assert extra["capabilities"] == ["tools"]
+    large: Any = (await client.models.retrieve("large")).model_extra
+    assert large["spendgate"]["pricing"] is None
     with pytest.raises(openai.NotFoundError) as caught:
         await client.models.retrieve("none")
     assert caught.value.code == "model_not_found"

@@ -146,7 +146,7 @@ async def test_a_large_prompt(upstream: OpenAIUpstream, provider: Provider) -> N
 
 async def test_the_newer_name_of_the_limit(upstream: OpenAIUpstream, open_provider: Open) -> None:
     """The operator can say which name the server knows."""
-    provider = open_provider(limit_field="max_completion_tokens")
+    provider = open_provider(dialect="openai")
     await provider.complete(call("happy"), soon())
     assert upstream.seen[0].body["max_completion_tokens"] == 1_000
     assert "max_tokens" not in upstream.seen[0].body

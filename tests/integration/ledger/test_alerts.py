@@ -13,7 +13,13 @@ from spendgate.ledger.v1 import reading_service_pb2 as pb
 from catalog.config import ConfigError
 from tests.fakes.ledger_clock import SetClock
 from tests.fakes.webhook import Webhook
-from tests.integration.ledger.conftest import Ledger, running_ledger
+from tests.integration.ledger.conftest import (
+    Ledger,
+    an_attempt,
+    reserve_item,
+    running_ledger,
+    settle_item,
+)
 from tests.integration.ledger.test_breakdown import call
 
 SECRET = "the secret of the hook"
@@ -313,3 +319,54 @@ async def test_a_webhook_without_its_variable_is_told_at_the_start(
         "alerts.webhooks.ops.url_env: the variable OPS_HOOK is not set",
         "alerts.webhooks.ops.secret_env: the variable OPS_SECRET is not set",
     ]
+
+
+async def test_an_overage_is_told(tmp_path: Path, clock: SetClock) -> None:
+    """More was charged than had been set aside; once an hour and budget."""
+    async with running(tmp_path, clock, "") as ledger:
+        await ledger.budget("company", 10**9)
+        for _ in range(2):
+            held = await ledger.hold(reserve_item(10))
+            await ledger.charge(settle_item(held.hold_id, an_attempt(25)))
+        await all_sent(ledger)
+        (alert,) = await listed(ledger)
+        assert alert.kind == alert_pb2.ALERT_KIND_BUDGET_OVERAGE
+        assert alert.title == "Budget company was charged 0.000015 USD beyond what was set aside"
+        assert alert.observed == 15_000
+        clock.go_on(3600)
+        held = await ledger.hold(reserve_item(10))
+        clock.go_on(121)
+        await ledger.charge(settle_item(held.hold_id, an_attempt(5)))
+        await all_sent(ledger, 2)
+        assert "nothing was set aside for any more" in (await listed(ledger))[0].title
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        (budget_pb2.BUDGET_MODE_SOFT, alert_pb2.ALERT_KIND_BUDGET_BROKEN),
+        (budget_pb2.BUDGET_MODE_SHADOW, alert_pb2.ALERT_KIND_BUDGET_SHADOW),
+    ],
+)
+async def test_a_budget_that_lets_requests_go_on_is_told_when_it_is_broken(
+    tmp_path: Path, clock: SetClock, mode: budget_pb2.BudgetMode, kind: alert_pb2.AlertKind
+) -> None:
+    """Once a window, over a restart too, and in its own unit."""
+    async with Webhook() as hook:
+        for _ in range(2):
+            async with running(tmp_path, clock, alerts_section(hook)) as ledger:
+                await ledger.budget(
+                    "fair",
+                    15,
+                    unit=budget_pb2.BUDGET_UNIT_TOKENS,
+                    mode=mode,
+                    window=budget_pb2.BUDGET_WINDOW_DAY,
+                )
+                await ledger.reserve(*(reserve_item(10) for _ in range(3)))
+                await all_sent(ledger)
+                (alert,) = await listed(ledger)
+                assert (alert.kind, alert.observed, alert.threshold) == (kind, 10, 15)
+        ((_, body),) = hook.posts
+        told = json.loads(body)
+        assert (told["observed_tokens"], told["threshold_tokens"]) == (10, 15)
+        assert told["subject"]["budget_id"] == "fair"

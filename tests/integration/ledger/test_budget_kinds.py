@@ -18,6 +18,7 @@ from tests.integration.ledger.conftest import (
     running_ledger,
     settle_item,
 )
+from tests.integration.ledger.test_leases import wish
 from tests.unit.ledger.making import FLEET, SECOND
 
 TOKENS = budget_pb2.BUDGET_UNIT_TOKENS
@@ -282,3 +283,35 @@ async def test_a_budget_that_makes_no_sense_is_refused_by_field(
     status = await refusal(ledger.stub.CreateBudget(request, timeout=30))
     assert info_of(status).reason == "REQUEST_INVALID"
     assert field in str(status)
+
+
+async def test_claims_have_budgets_as_tags_have(ledger: Ledger) -> None:
+    """Of one claim's value, one limit for each value of another, and leases keep them apart."""
+    await ledger.budget("sales", 50_000, tags={"claim.department": "sales"})
+    await ledger.budget("each", 20_000, each=["tag:claim.sub"])
+
+    def asked(department: str, sub: str, tokens: int) -> pb.ReserveItem:
+        item = reserve_item(tokens)
+        item.attribution.tags["claim.department"] = department
+        item.attribution.tags["claim.sub"] = sub
+        return item
+
+    for sub in ("ann", "bob"):
+        await ledger.hold(asked("sales", sub, 20))
+    await ledger.hold(asked("support", "cy", 20))
+    (one, other) = await ledger.reserve(asked("sales", "ann", 1), asked("sales", "dan", 11))
+    assert info_of(one.error).metadata["budgetId"] == "each"
+    assert info_of(one.error).metadata["each.tag:claim.sub"] == "ann"
+    assert info_of(other.error).metadata["budgetId"] == "sales"
+    assert await ledger.standing("sales") == (0, 40_000)
+    shown = await _get(ledger, "each")
+    assert {v.each["tag:claim.sub"]: v.reserved_amount for v in shown.values} == {
+        "ann": 20_000,
+        "bob": 20_000,
+        "cy": 20_000,
+    }
+    request = wish()
+    request.attribution.CopyFrom(asked("sales", "dan", 1).attribution)
+    lease = (await ledger.stub.AcquireLease(request, timeout=30)).lease
+    # A quarter of what sales has left above its last twentieth.
+    assert lease.granted.nanos == (50_000 - 40_000 - 2_500) // 4

@@ -23,6 +23,7 @@ from tests.integration.ledger.conftest import (
     running_ledger,
     settle_item,
 )
+from tests.integration.ledger.test_leases import LEASE_ID, name, wish
 from tests.unit.ledger.making import new_id
 
 PREFIX = "ERROR_REASON_"
@@ -99,6 +100,16 @@ async def _key_unknown(ledger: Ledger) -> status_pb2.Status:
     return await refusal(ledger.stub.DisableKey(request))
 
 
+async def _lease_refused(ledger: Ledger) -> status_pb2.Status:
+    await ledger.budget("company", 1)
+    return await refusal(ledger.stub.AcquireLease(wish()))
+
+
+async def _lease_fenced(ledger: Ledger) -> status_pb2.Status:
+    await ledger.stub.ReturnLease(pb.ReturnLeaseRequest(lease=name(), tenant="acme"))
+    return await refusal(ledger.stub.AcquireLease(wish()))
+
+
 async def _deadline_passed(ledger: Ledger) -> status_pb2.Status:
     return (await ledger.reserve(reserve_item(1, timeout_ms=-1)))[0].error
 
@@ -159,6 +170,16 @@ REASONS: dict[str, tuple[Provoke, grpc.StatusCode, dict[str, str]]] = {
         {"budgetId": "thrift", "unit": "REQUESTS", "limit": "0", "left": "0", "needed": "1"},
     ),
     "BUDGET_UNKNOWN": (_budget_unknown, grpc.StatusCode.NOT_FOUND, {"budgetId": "none"}),
+    "LEASE_REFUSED": (
+        _lease_refused,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        {"budgetId": "company", "why": "LAST_OF_BUDGET"},
+    ),
+    "LEASE_FENCED": (
+        _lease_fenced,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        {"leaseId": LEASE_ID, "epoch": "1"},
+    ),
     "KEY_INVALID": (_key_invalid, grpc.StatusCode.UNAUTHENTICATED, {}),
     "KEY_UNKNOWN": (_key_unknown, grpc.StatusCode.NOT_FOUND, {"keyId": "none"}),
     "DEADLINE_PASSED": (_deadline_passed, grpc.StatusCode.DEADLINE_EXCEEDED, {}),

@@ -2,12 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
-from services.ledger.rules.commands import HoldAnswer, Settlement
+from services.ledger.rules.commands import (
+    AcquireLease,
+    Amounts,
+    Draw,
+    HoldAnswer,
+    LeaseAnswer,
+    LeaseName,
+    ReturnLease,
+    Settlement,
+)
 from services.ledger.rules.configuring import BudgetChange, NewBudget
 from services.ledger.rules.refusals import BudgetExceeded
 from services.ledger.rules.values import BudgetWindow, Entry, Scope
@@ -21,7 +31,7 @@ from services.ledger.verify import verify
 from services.ledger.writer import GroupCommit
 from tests.fakes.ledger_clock import SetClock
 from tests.postgres import PostgresServer
-from tests.unit.ledger.making import PRICES, attempt, new_id, record, reserve, settle
+from tests.unit.ledger.making import PRICES, SECOND, WHO, attempt, new_id, record, reserve, settle
 
 REPLICAS = 3
 
@@ -84,6 +94,30 @@ async def test_a_request_that_two_ledgers_book_at_once_counts_once(fleet: Fleet)
             *(w.submit(c) for w, c in zip(fleet.writers, commands, strict=True))
         )
         assert sum(each.counts_request for each in booked) == 1
+
+
+async def test_calls_under_one_lease_are_drawn_once_each(fleet: Fleet) -> None:
+    """Twenty charges, each sent to three ledgers at once, and the grant and its return too."""
+    await fleet.budget(10**9)
+    name = LeaseName(new_id(), 1)
+    called, amounts = (("cheap", "somewhere"),), Amounts(1_000_000, 10**6, 100)
+    grant = AcquireLease(
+        name, WHO, called, amounts, Amounts(), 60 * SECOND, 60 * SECOND, request_hash="h"
+    )
+    granted = await fleet.everywhere(grant)
+    assert all(isinstance(each, LeaseAnswer) for each in granted), granted
+    charges = []
+    for _ in range(20):
+        whole = reserve(10)
+        draw = Draw(name, whole.request_id, WHO, whole.worst_cases)
+        charges.append(replace(settle(whole.hold_id, attempt(7)), draw=draw))
+    told = await asyncio.gather(*(fleet.everywhere(each) for each in charges))
+    assert all(isinstance(one, Settlement) for each in told for one in each), told
+    balance = (await fleet.budgets.get("acme", "b")).balance
+    assert (balance.settled_amount, balance.reserved_amount) == (140_000, 860_000)
+    await fleet.everywhere(ReturnLease(name, "acme"))
+    balance = (await fleet.budgets.get("acme", "b")).balance
+    assert (balance.settled_amount, balance.reserved_amount) == (140_000, 0)
 
 
 async def test_a_lowered_limit_holds_for_everybody_at_once(fleet: Fleet) -> None:

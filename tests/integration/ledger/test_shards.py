@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, text
 
 from services.ledger.rules.commands import Command
 from services.ledger.rules.configuring import BudgetChange, NewBudget, NewKey
+from services.ledger.rules.refusals import KeyInvalid
 from services.ledger.rules.values import BudgetWindow, KeyRole, Scope
 from services.ledger.sql import schema
 from services.ledger.sql.budgets import BudgetStore
@@ -188,3 +189,25 @@ def test_every_table_belongs_to_a_tenant_or_to_what_does() -> None:
 
     tables = [t for t in schema.metadata.sorted_tables if t.name not in local]
     assert [table.name for table in tables if not owned(table)] == []
+
+
+async def test_a_key_opens_nothing_at_another_shard(tmp_path: Path, clock: SetClock) -> None:
+    """So a map from tenant to shard can send a call astray, and never let it in."""
+    shards = [Shard(f"sqlite:///{tmp_path / f'{n}.db'}", clock) for n in range(SHARDS)]
+    for number, shard in enumerate(shards):
+        shard.keys = KeyStore(
+            shard.database,
+            clock,
+            pepper=b"p" * 16,
+            random_bytes=lambda count, number=number: bytes([number]) * count,
+        )
+        await shard.open()
+    tenant = TENANTS[0]
+    here, other = shards[_shard_of(tenant)], shards[1 - _shard_of(tenant)]
+    new = NewKey(tenant, "k", "", "", "", KeyRole.CALLER, None, "h")
+    _, secret = await here.keys.create(new)
+    assert (await here.keys.resolve(secret)).tenant == tenant
+    with pytest.raises(KeyInvalid):
+        await other.keys.resolve(secret)
+    for shard in shards:
+        await shard.close()

@@ -15,6 +15,7 @@ from tests.integration.ledger.conftest import (
     running_ledger,
     settle_item,
 )
+from tests.integration.ledger.test_leases import drawn, wish
 
 TAMPERED = {
     "balance.settled_amount": "UPDATE balance SET settled_amount = settled_amount + 1",
@@ -25,6 +26,8 @@ TAMPERED = {
     "entry.counts_request": "UPDATE entry SET counts_request = 0",
     "hold.state": "UPDATE hold SET state = 1 WHERE state = 2",
     "budget_line.held_amount": "UPDATE budget_line SET held_amount = 1",
+    "budget_line.freed_amount": "UPDATE budget_line SET freed_amount = 0",
+    "rollup_day.latency_ms": "UPDATE rollup_day SET latency_ms = latency_ms + 1",
 }
 
 
@@ -38,6 +41,8 @@ async def test_tampered_books_are_found_out(what: str, tmp_path: Path, clock: Se
         await ledger.charge(settle_item(settled.hold_id, an_attempt(7, counterfactuals=[])))
         await ledger.release(pb.ReleaseItem(hold_id=released.hold_id, attempts=[an_attempt(0)]))
         await ledger.book(hit_item(5))
+        await ledger.stub.AcquireLease(wish(nanos=10_000))
+        await ledger.charge(drawn(an_attempt(3)))
         assert await ledger.differences() == []
         with contextlib.closing(sqlite3.connect(ledger.path)) as file:
             file.execute("PRAGMA ignore_check_constraints=ON")

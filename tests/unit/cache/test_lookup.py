@@ -165,7 +165,7 @@ async def test_one_bad_item_fails_alone(bench: Bench, prompt: MakePrompt) -> Non
         (
             {
                 "prompt": chat_pb2.Prompt(
-                    messages=[chat_pb2.Message(role=3)], tools=[chat_pb2.Tool(name="t")] * 129
+                    messages=[chat_pb2.Message(role=3)], tools=[chat_pb2.Tool(name="t")] * 513
                 )
             },
             "PROMPT_INVALID",

@@ -27,6 +27,8 @@ RATE_OF = {
     "reasoning_tokens": "output_picos",
     "audio_input_tokens": "audio_input_picos",
     "audio_output_tokens": "audio_output_picos",
+    "image_input_tokens": "image_input_picos",
+    "image_output_tokens": "image_output_picos",
 }
 tokens = st.one_of(st.integers(0, 2_000), st.integers(0, 2_000_000), st.integers(0, TOKENS_MAX))
 usages = st.builds(Usage, **dict.fromkeys(BUCKETS, tokens))

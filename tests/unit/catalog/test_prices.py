@@ -147,3 +147,35 @@ def test_the_built_in_fleet_is_priced() -> None:
     made = load_fleet(None)
     for card in made.models.all():
         assert f" / {card.name}" in made.book.price(card.name, NOW).version
+
+
+def test_what_a_batch_costs(fleet: Callable[[str], Fleet]) -> None:
+    """The operator's percentage first, then the catalogue; the factor is on the whole, rounded
+    once; what nobody tells is unpriced, never the standard price."""
+    made = fleet(
+        """
+providers:
+  openai: {base_url: "https://api.openai.com/v1", api_key_env: K}
+  half: {base_url: "http://127.0.0.1:1/v1", tier_percent: {batch: "33.5"}}
+  local: {base_url: "http://127.0.0.1:2/v1"}
+models:
+  gpt-4o-mini: {provider: openai}
+  own: {provider: half, price: {input_usd_per_million: "0.001", output_usd_per_million: "2"}}
+  other: {provider: local, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
+"""
+    )
+    standard, batch = (
+        made.book.price_in(tier, "gpt-4o-mini", NOW) for tier in ("standard", "batch")
+    )
+    usage = Usage(10**6, output_tokens=10**6)
+    assert standard == made.book.price("gpt-4o-mini", NOW)
+    assert 2 * cost_nanos(batch, usage) == cost_nanos(standard, usage)
+    assert batch.version != standard.version
+    own = made.book.price_in("batch", "own", NOW)
+    # 1,000 tokens at 0.001 USD a million are 1,000 nano-USD; 33.5 % of it is 335.
+    assert cost_nanos(own, Usage(1000)) == 335
+    assert own.version.endswith(" / batch")
+    with pytest.raises(Unpriced):
+        made.book.price_in("batch", "other", NOW)
+    with pytest.raises(Unpriced):
+        made.book.price_in("priority", "own", NOW)

@@ -104,6 +104,16 @@ def test_sound_has_its_own_price(published: Published) -> None:
     assert cost_nanos(price, Usage(input_tokens=1_000_000)) == 3 * USD // 10
 
 
+def test_pictures_have_their_own_price(published: Published) -> None:
+    """Made ones at gemini-2.5-flash-image cost 30 USD a million, where text costs 2.50; where no
+    price of theirs is told they cost as text."""
+    price = price_of(published, "google", "gemini-2.5-flash-image")
+    assert cost_nanos(price, Usage(image_output_tokens=1_000_000)) == 30 * USD
+    assert cost_nanos(price, Usage(output_tokens=1_000_000)) == 25 * USD // 10
+    text = price_of(published, "google", "gemini-2.5-flash")
+    assert cost_nanos(text, Usage(image_input_tokens=1_000_000)) == 3 * USD // 10
+
+
 @pytest.mark.parametrize(
     ("model", "at", "picos", "since"),
     [
@@ -142,20 +152,26 @@ def test_a_price_by_the_time_of_day(
     ("provider", "model", "reason"),
     [
         ("perplexity", "sonar", "requests_kcount"),
-        ("google", "gemini-2.5-flash-image", "output_image_mtok"),
-        ("openai", "text-embedding-3-small", "output_mtok"),
         ("openrouter", "google/gemini-3.5-flash", "0.08333333333333334"),
     ],
 )
 def test_what_tokens_cannot_be_billed_by_is_unpriced(
     published: Published, provider: str, model: str, reason: str
 ) -> None:
-    """A fee per request, a picture price or a price in thirds of a pico is no token price."""
+    """A fee per request, no price for output or a price in thirds of a pico is no token price."""
     found = published.find(provider, model)
     assert found is not None
     with pytest.raises(NoPublishedPrice) as caught:
         published.prices(found)
     assert reason in caught.value.reason
+
+
+def test_an_embedding_model_has_a_price(published: Published) -> None:
+    """It writes nothing, so no price for writing is missing."""
+    found = published.find("openai", "text-embedding-3-small")
+    assert found is not None
+    (dated,) = published.prices(found)
+    assert dated.price.rates.input_picos == 20_000
 
 
 def test_nearly_all_published_token_prices_are_whole_picos(published: Published) -> None:

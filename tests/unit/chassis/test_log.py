@@ -4,7 +4,11 @@ import io
 import json
 import logging
 
+from opentelemetry.trace import NonRecordingSpan
+
+from chassis.calls import no_longer_traced, trace_current_call
 from chassis.log import JsonLines
+from chassis.telemetry import parse_traceparent
 
 
 def test_a_line_is_one_json_object_with_its_extra_fields():
@@ -28,3 +32,14 @@ def test_a_line_is_one_json_object_with_its_extra_fields():
     )
     assert line["error_type"] == "ValueError"
     assert "a prompt" not in out.getvalue()
+
+
+def test_a_line_names_the_trace_that_its_task_works_in():
+    """From a line to the request it belongs to, and back; nobody has to hand the id around."""
+    record = logging.LogRecord("test", logging.INFO, "", 0, "it went on", None, None)
+    span = NonRecordingSpan(parse_traceparent("00-" + "a" * 32 + "-" + "b" * 16 + "-01"))
+    lines = JsonLines("spendgate-test")
+    trace_current_call(span)
+    assert json.loads(lines.format(record))["trace_id"] == "a" * 32
+    no_longer_traced()
+    assert "trace_id" not in json.loads(lines.format(record))

@@ -56,6 +56,7 @@ def plan(
         ports=ports,
         redis_url="unix:///r",
         otlp="127.0.0.1:1",
+        traces="http://127.0.0.1:2",
     )
 
 
@@ -63,6 +64,19 @@ def _paid(tmp_path: Path) -> Path:
     file = tmp_path / "fleet.yaml"
     file.write_text(PAID)
     return file
+
+
+def test_the_console_reads_traces_where_spans_go(tmp_path: Path, ports: Ports) -> None:
+    """From the fleet's own store; not where the spans go elsewhere and nobody said to read them."""
+    own = plan(tmp_path, ports).programs[-1].environ
+    assert own["SPENDGATE_TRACES_URL"] == "http://127.0.0.1:2"
+    assert own["SPENDGATE_TRACES_FORM"] == "spendgate"
+    elsewhere = {"SPENDGATE_OTLP_ENDPOINT": "collector:4317"}
+    assert "SPENDGATE_TRACES_URL" not in plan(tmp_path, ports, **elsewhere).programs[-1].environ
+    elsewhere["SPENDGATE_TRACES_URL"] = "http://jaeger:16686"
+    told = plan(tmp_path, ports, **elsewhere).programs[-1].environ
+    assert told["SPENDGATE_TRACES_URL"] == "http://jaeger:16686"
+    assert "SPENDGATE_TRACES_FORM" not in told
 
 
 def test_the_gateway_comes_last_and_knows_the_others(tmp_path: Path, ports: Ports) -> None:
@@ -106,6 +120,7 @@ def test_nobody_gets_settings_that_are_not_theirs(tmp_path: Path, ports: Ports) 
         ("SPENDGATE_DATABASE_URL", "ledger"),
         ("SPENDGATE_REDIS_URL", "cache"),
         ("SPENDGATE_OUTBOX_DIR", "gateway"),
+        ("SPENDGATE_BATCH_DIR", "gateway"),
     ):
         assert [who for who, environ in made.items() if name in environ] == [owner]
     assert not any(name.startswith("SPENDGATE_") for name in made["local-model"])

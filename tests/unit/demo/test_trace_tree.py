@@ -128,6 +128,7 @@ def test_under_the_tree_are_its_sums() -> None:
     """Steps and time, money with its causes, tokens, the tightest budget: as the root says."""
     root = span("root", "", 0, 100, attributes={
         names.COST_NANO_USD: 13_500, names.SAVED_NANO_USD: 200_000,
+        f"{names.COST_NANO_USD}.system": 3_500, f"{names.COST_NANO_USD}.output": 10_000,
         f"{names.SAVED_NANO_USD}.routing": 200_000, names.ANSWER_SOURCE: "PROVIDER",
         names.GEN_AI_INPUT_TOKENS: 60, names.GEN_AI_CACHED_TOKENS: 40,
         names.GEN_AI_OUTPUT_TOKENS: 12, names.TOKENS_SYSTEM: 50, names.TOKENS_NEW: 8,
@@ -136,6 +137,7 @@ def test_under_the_tree_are_its_sums() -> None:
     assert sums([root, span("child", "root", 1, 2, service="cache")]) == [
         "2 steps in 2 services, 100.0 ms",
         "charged $0.0000135 · saved $0.0002 ($0.0002 by routing)",
+        "made of: $0.0000035 system + $0.00001 output",
         "read 60 tokens (40 of them cached by the provider), wrote 12"
         " · prompt: 50 system + 8 new tokens",
         "budget shop: $1.00 left",

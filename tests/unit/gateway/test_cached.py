@@ -229,3 +229,26 @@ async def test_a_made_up_token_is_refused(token):
         )
     assert refused.value.reason == "REQUEST_INVALID"
     assert refused.value.violations[0].field == "feedback_token"
+
+
+@pytest.mark.parametrize(
+    ("similarity", "refused_by", "named"),
+    [
+        (0.97, "verifier", True),
+        (0.97, "guard.numbers", False),
+        (0.80, "similarity", False),
+    ],
+)
+async def test_a_prompt_that_was_paid_for_nearly_twice_is_named_in_the_books(
+    similarity, refused_by, named
+):
+    """Near enough, and refused for nothing that can be pointed at; the caller hears nothing."""
+    house = House()
+    seen = cache_pb.SeenCandidate(entry_key="k1", similarity=similarity, refused_by=refused_by)
+    told = cache_pb.Explanation(candidates=[seen], similarity_min=0.9)
+    house.services.finding = {"explanation": told}
+    response = await house.complete(cache_mode=pb.CACHE_MODE_SEMANTIC)
+    (attempt,) = house.services.asked["settle"][0].attempts
+    assert bool(attempt.facts.near_hash) is named
+    assert "k1" not in attempt.facts.near_hash
+    assert not response.summary.cache_refused_by

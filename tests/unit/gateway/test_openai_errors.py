@@ -21,9 +21,30 @@ WIRE = {
     "MODEL_NOT_ALLOWED": (CODE.PERMISSION_DENIED, 403, "permission_error", "MODEL_NOT_ALLOWED"),
     "ADMIN_REQUIRED": (CODE.PERMISSION_DENIED, 403, "permission_error", "ADMIN_REQUIRED"),
     "RATE_LIMITED": (CODE.RESOURCE_EXHAUSTED, 429, "rate_limit_error", "rate_limit_exceeded"),
+    "IDEMPOTENCY_MISMATCH": (
+        CODE.ALREADY_EXISTS,
+        409,
+        "invalid_request_error",
+        "IDEMPOTENCY_MISMATCH",
+    ),
+    "IDEMPOTENCY_ANSWER_LOST": (
+        CODE.FAILED_PRECONDITION,
+        400,
+        "invalid_request_error",
+        "IDEMPOTENCY_ANSWER_LOST",
+    ),
     "PROVIDER_REFUSED": (CODE.INVALID_ARGUMENT, 400, "invalid_request_error", "PROVIDER_REFUSED"),
+    "CIRCUIT_OPEN": (CODE.UNAVAILABLE, 503, "server_error", "CIRCUIT_OPEN"),
+    "FLEET_CHANGING": (CODE.UNAVAILABLE, 503, "server_error", "FLEET_CHANGING"),
     "PROVIDER_FAILED": (CODE.UNAVAILABLE, 502, "server_error", "PROVIDER_FAILED"),
     "SERVICE_UNAVAILABLE": (CODE.UNAVAILABLE, 503, "server_error", "SERVICE_UNAVAILABLE"),
+    "BATCH_NOT_FOUND": (CODE.NOT_FOUND, 404, "invalid_request_error", "BATCH_NOT_FOUND"),
+    "BATCH_LIMIT_REACHED": (
+        CODE.RESOURCE_EXHAUSTED,
+        429,
+        "rate_limit_error",
+        "BATCH_LIMIT_REACHED",
+    ),
     "DEADLINE_PASSED": (CODE.DEADLINE_EXCEEDED, 504, "server_error", "DEADLINE_PASSED"),
 }
 

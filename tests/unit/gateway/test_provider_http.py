@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.providers.dialects import dialect_of
 from gateway.providers.http import RETRY_AFTER_SECONDS_MAX, retry_after_seconds
-from gateway.providers.openai import limit_field_of
 
 # 2026-11-23 12:00:00 UTC
 NOW = 1_795_435_200.0
@@ -47,4 +47,4 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 )
 def test_the_limit_has_the_name_the_server_knows(base_url: str, field: str) -> None:
     """OpenAI's newer models refuse `max_tokens`, other servers know nothing else."""
-    assert limit_field_of(base_url) == field
+    assert dialect_of(base_url).limit_field == field

@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 
 from catalog.fleet import load_fleet
+from gateway.net.guard import AddressGuard
 from gateway.providers.making import SetupProblem, make_providers
 
 FLEET = """
@@ -29,7 +30,7 @@ async def test_a_key_is_read_from_a_variable_or_a_mounted_file(fleet, tmp_path):
             {"OPENAI_API_KEY": "sk-set"},
             {"OPENAI_API_KEY_FILE": str(tmp_path / "key")},
         ):
-            assert make_providers(fleet, session, environ).keys() == {"openai"}
+            assert make_providers(fleet, session, environ, AddressGuard()).keys() == {"openai"}
 
 
 async def test_a_key_missing_unreadable_or_given_twice_is_told_without_the_key(fleet, tmp_path):
@@ -42,6 +43,6 @@ async def test_a_key_missing_unreadable_or_given_twice_is_told_without_the_key(f
             {"OPENAI_API_KEY": "sk-set", "OPENAI_API_KEY_FILE": str(tmp_path / "key")},
         ):
             with pytest.raises(SetupProblem) as told:
-                make_providers(fleet, session, environ)
+                make_providers(fleet, session, environ, AddressGuard())
             assert "OPENAI_API_KEY" in str(told.value)
             assert "sk-" not in str(told.value)

@@ -8,8 +8,7 @@ from catalog.config import ConfigError, parse_config
 from catalog.fleet import Fleet
 from gateway.providers.port import Billed, ProviderUnavailable, Unavailability
 from gateway.saga.counted import CountedAs, counted_as
-from tests.fakes import saga_house
-from tests.fakes.saga_house import FLEET_FILE, House
+from tests.fakes.saga_house import MODELS, House
 
 USAGE = chat_pb2.TokenUsage(
     input_tokens=10, cached_input_tokens=20, cache_write_tokens=30, output_tokens=5
@@ -159,13 +158,9 @@ def test_an_unknown_encoding_is_refused_with_the_file() -> None:
         parse_config(FLEET.replace("encoding: llama", "encoding: lama"))
 
 
-async def test_the_operators_encoding_reaches_the_tokenizer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_the_operators_encoding_reaches_the_tokenizer() -> None:
     """The prompt, and an answer without reported usage, are counted by it."""
-    told = FLEET_FILE.replace("    aliases:", "    encoding: qwen\n    aliases:")
-    monkeypatch.setattr(saga_house, "FLEET_FILE", told)
-    house = House()
+    house = House(models=MODELS.replace("    aliases:", "    encoding: qwen\n    aliases:"))
     house.provider.script = [None]
     await house.complete(model="cheap")
     assert house.services.asked["prepare"][-1].encoding == "qwen"

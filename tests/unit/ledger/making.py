@@ -33,7 +33,9 @@ NOW = 1_773_145_800 * SECOND
 FLEET = """
 providers:
   somewhere: {base_url: "http://127.0.0.1:1/v1"}
+  batching: {base_url: "http://127.0.0.1:2/v1", tier_percent: {batch: "50"}}
 models:
+  halved: {provider: batching, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
   cheap: {provider: somewhere, price: {input_usd_per_million: "1", output_usd_per_million: "2"}}
   strong: {provider: somewhere, price: {input_usd_per_million: "10", output_usd_per_million: "20"}}
   free: {provider: somewhere, price: {input_usd_per_million: "0", output_usd_per_million: "0"}}

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from services.ledger.rules.pricing import bills, worst_case
 from services.ledger.rules.refusals import ModelUnpriced, UsageImpossible
-from services.ledger.rules.values import Counterfactual, SavingCause, Tokens
+from services.ledger.rules.values import Counterfactual, EntryKind, Saving, SavingCause, Tokens
 from tests.unit.ledger.making import NOW, PRICES, attempt, step
 
-TOKENS = st.builds(Tokens, *[st.integers(0, 10**6)] * 8)
+TOKENS = st.builds(Tokens, *[st.integers(0, 10**6)] * len(Tokens._fields))
 STEPS = st.builds(
     Counterfactual, st.sampled_from(SavingCause), st.sampled_from(["cheap", "strong"]), TOKENS
 )
@@ -42,6 +42,29 @@ def test_a_step_that_would_have_been_cheaper_saves_less_than_nothing() -> None:
     (bill,) = bills(PRICES, [dear], NOW)
     assert bill.savings[0].saved_nanos == -90_000
     assert bill.counterfactual_nanos == 10_000
+
+
+def test_an_item_of_a_providers_batch_has_the_batch_price() -> None:
+    """Half here; its chain begins with the standard price. Without a known batch price it cannot
+    be booked, unless nothing was used."""
+    (bill,) = bills(
+        PRICES,
+        [
+            attempt(
+                10,
+                "halved",
+                kind=EntryKind.BATCH_ITEM,
+                counterfactuals=(step(SavingCause.ROUTING, "halved", 10),),
+            )
+        ],
+        NOW,
+    )
+    assert (bill.cost_nanos, bill.counterfactual_nanos) == (5_000, 10_000)
+    assert bill.savings == (Saving(SavingCause.ROUTING, 5_000),)
+    with pytest.raises(ModelUnpriced):
+        bills(PRICES, [attempt(1, "cheap", kind=EntryKind.BATCH_ITEM)], NOW)
+    (failed,) = bills(PRICES, [attempt(model="cheap", kind=EntryKind.BATCH_ITEM)], NOW)
+    assert failed.cost_nanos == 0
 
 
 def test_nothing_used_costs_nothing_whatever_the_price() -> None:

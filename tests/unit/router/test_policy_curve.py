@@ -137,3 +137,17 @@ def test_an_applied_proposal_holds_for_its_tenant_and_over_a_restart(tmp_path: P
     wants = [Want("auto", 10, tenant=name, text="a prompt") for name in ("acme", "other")]
     bounds = [each.advice.quality_percent_min for each in again.read(wants) if each]
     assert bounds == [90, None]
+
+
+def test_another_fleet_file_keeps_what_was_learned(tmp_path: Path) -> None:
+    """The same tenants and outcomes; only models and their strengths are those of the new file.
+    Who reads with the old view goes on with it."""
+    mind = mind_with_a_curve(tmp_path / "outcomes.jsonl")
+    newest = "newest: {provider: p, price: {input_usd_per_million: 9, output_usd_per_million: 9}}"
+    changed = FLEET.replace("models:", f"models:\n  {newest}", 1)
+    other = mind.under(Fleet.of(parse_config(changed)), AT)
+    assert other.bound("acme") == mind.bound("acme")
+    assert other._tenants is mind._tenants
+    assert "newest" in other._names
+    assert "newest" not in mind._names
+    assert len(other._strengths) == len(mind._strengths) + 1

@@ -1,0 +1,1 @@
+"""Batch jobs: files of requests that may wait, answered for less."""

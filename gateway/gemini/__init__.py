@@ -1,0 +1,1 @@
+"""The wire format of Google's Gemini API, both ways."""

@@ -1,0 +1,1 @@
+"""Who calls: by virtual key, or by a token that somebody else has signed."""

@@ -1,0 +1,1 @@
+"""Which addresses the gateway connects to."""

@@ -1,0 +1,1 @@
+"""How much work the gateway takes on at once, and whose."""
