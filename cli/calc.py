@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from cli.calculator import options
 from cli.calculator.given import PriceList, Told, bp_of, build, from_form
-from cli.calculator.reckon import reckon
+from cli.calculator.reckon import Reckoning, reckon
 from cli.calculator.show import as_document, show
 from cli.calculator.sources import Month, from_breakdown, from_files
-from cli.calculator.steps import STEPS
 from cli.calculator.workload import Workload, WorkloadError
 from cli.place import (
     DIR_DEFAULT,
@@ -36,44 +35,27 @@ EPILOG = (
 @command
 async def calc(
     *,
-    spend: Annotated[str, typer.Option(help="What a month costs now, in USD.")] = "",
-    requests: Annotated[str, typer.Option(help="Requests a month: 100k.")] = "",
-    model: Annotated[
-        list[str] | None, typer.Option(help="NAME=PERCENT of the requests. Default: gpt-5.4.")
-    ] = None,
-    price: Annotated[
-        list[str] | None, typer.Option(help="NAME=INPUT,OUTPUT[,CACHED] in USD a million tokens.")
-    ] = None,
-    system: Annotated[str, typer.Option(help="Tokens of instructions in a request.")] = "300",
-    new: Annotated[str, typer.Option("--input", help="New tokens in a request.")] = "500",
-    output: Annotated[str, typer.Option(help="Tokens of an answer.")] = "300",
-    turns: Annotated[int, typer.Option(min=1, max=1000, help="Turns of a conversation.")] = 1,
-    cached: Annotated[
-        str, typer.Option(help="% of what is sent again that the provider reads from its cache.")
-    ] = "0",
-    tools: Annotated[
-        str, typer.Option(help="% of history and new tokens that is JSON of tools.")
-    ] = "0",
-    repeat: Annotated[str, typer.Option(help="% of requests asked before. Default: not known.")] = (
-        ""
-    ),
-    wait: Annotated[str, typer.Option(help="% of requests that can wait for a batch.")] = "0",
-    cheap: Annotated[
-        str, typer.Option(help="The model to route to. Default: the cheapest of the mix.")
-    ] = "",
-    assume: Annotated[
-        list[str] | None,
-        typer.Option(help=f"STEP=LOW,EXPECTED,HIGH in %. Steps: {', '.join(STEPS)}."),
-    ] = None,
-    hours: Annotated[list[str] | None, typer.Option(help="STEP=HOURS of work.")] = None,
-    rate: Annotated[str, typer.Option(help="What an hour of work costs, in USD.")] = "200",
-    running: Annotated[str, typer.Option(help="What a month of the fleet costs, in USD.")] = "100",
-    usage: Annotated[
-        list[Path] | None, typer.Option(help="A provider's usage or cost export, as JSON.")
-    ] = None,
-    provider: Annotated[str, typer.Option(help="Whose export: openai or anthropic.")] = "openai",
-    from_ledger: Annotated[bool, typer.Option(help="The last 30 days of the books.")] = False,
-    xlsx: Annotated[Path | None, typer.Option(help="Also write a workbook of formulas.")] = None,
+    spend: options.Spend = "",
+    requests: options.Requests = "",
+    model: options.Model = None,
+    price: options.Price = None,
+    system: options.System = "300",
+    new: options.New = "500",
+    output: options.Output = "300",
+    turns: options.Turns = 1,
+    cached: options.Cached = "0",
+    tools: options.Tools = "0",
+    repeat: options.Repeat = "",
+    wait: options.Wait = "0",
+    cheap: options.Cheap = "",
+    assume: options.Assume = None,
+    hours: options.Hours = None,
+    rate: options.Rate = "200",
+    running: options.Running = "100",
+    usage: options.Usage = None,
+    provider: options.Provider = "openai",
+    from_ledger: options.FromLedger = False,
+    xlsx: options.Xlsx = None,
     tenant: TenantOption = TENANT,
     directory: DirOption = DIR_DEFAULT,
     ledger: LedgerOption = None,
@@ -110,14 +92,10 @@ async def calc(
         )
         work, notes = _of_month(told, prices, month), month.notes
     else:
-        tokens = {"instruction_tokens": system, "new_tokens": new, "output_tokens": output}
-        counted = {name: _count(text) for name, text in tokens.items()}
-        work = from_form(told, prices, model or (), counted, requests=requests, spend=spend)
+        tokens = _tokens(system, new, output)
+        work = from_form(told, prices, model or (), tokens, requests=requests, spend=spend)
     notes += _lacking(work, told)
-    try:
-        found = reckon(work)
-    except WorkloadError as error:
-        raise Problem(str(error), code=EXIT_USAGE) from None
+    found = _reckoned(work)
     if xlsx is not None:
         _write(work, xlsx)
     if as_json:
@@ -153,7 +131,7 @@ async def _booked(
 
     request = pb.BreakdownRequest(tenant=tenant, page_size=MODELS_MAX)
     request.start_time.FromDatetime(start)
-    request.group_by.append(pb.Axis.Value("AXIS_MODEL"))
+    request.group_by.append(pb.AXIS_MODEL)
     async with reading_of(directory, ledger, token) as talk:
         response = await talk.call("Breakdown", request, SECONDS_MAX)
     return from_breakdown(response, prices, 30)
@@ -180,10 +158,18 @@ def _lacking(work: Workload, told: Told) -> tuple[str, ...]:
     return tuple(lacking)
 
 
-def _count(text: str) -> int:
+def _tokens(system: str, new: str, output: str) -> dict[str, int]:
     from cli.amounts import count_of
 
-    return count_of(text)
+    told = {"instruction_tokens": system, "new_tokens": new, "output_tokens": output}
+    return {name: count_of(text) for name, text in told.items()}
+
+
+def _reckoned(work: Workload) -> Reckoning:
+    try:
+        return reckon(work)
+    except WorkloadError as error:
+        raise Problem(str(error), code=EXIT_USAGE) from None
 
 
 def _write(work: Workload, path: Path) -> None:

@@ -89,7 +89,7 @@ def _base(work: Workload) -> _Base:
         raise WorkloadError("the month", "costs nothing: tell tokens and prices")
     scale = Fraction(1)
     if work.spend_nanos is not None:
-        scale = work.spend_nanos * PICOS_PER_NANO / total
+        scale = work.spend_nanos * PICOS_PER_NANO * (1 / total)
     return _Base(
         {name: now[name] * scale for name in BUCKETS},
         {name: gap[name] * scale for name in BUCKETS},
@@ -127,4 +127,4 @@ def _case(work: Workload, base: _Base, case: str, baseline: int) -> Case:
 
 
 def _nanos(picos: Fraction) -> int:
-    return round(picos / PICOS_PER_NANO)
+    return round(picos * Fraction(1, PICOS_PER_NANO))

@@ -88,14 +88,19 @@ def assumed(
     where = "with" if provider_caches else "without"
     sent = tuple(each * wait_bp // BP for each in SENT_AS_BATCH)
     return {
-        "caching": Rate(*hits, why),
-        "context": Rate(
-            *context, f"of history: `auto` against never cutting, {where} a provider's cache"
+        "caching": _rate(hits, why),
+        "context": _rate(
+            context, f"of history: `auto` against never cutting, {where} a provider's cache"
         ),
         "instructions": Rate(0, 0, 0, "nothing is claimed until you have tried a shorter one"),
-        "compression": Rate(*COMPACT_JSON, "of JSON in tool results: compact, recorded, indented"),
-        "routing": Rate(
-            *ROUTED, "of the gap to the cheaper model, at 99 % quality: MATH 5, CRUX, task pool"
+        "compression": _rate(COMPACT_JSON, "of JSON in tool results: compact, recorded, indented"),
+        "routing": _rate(
+            ROUTED, "of the gap to the cheaper model, at 99 % quality: MATH 5, CRUX, task pool"
         ),
-        "batch": Rate(*sent, "80, 90, 100 % of what can wait (assumed), at half the price"),
+        "batch": _rate(sent, "80, 90, 100 % of what can wait (assumed), at half the price"),
     }
+
+
+def _rate(points: tuple[int, ...], why: str) -> Rate:
+    low, expected, high = points
+    return Rate(low, expected, high, why)

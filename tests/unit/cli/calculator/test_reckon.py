@@ -134,7 +134,9 @@ def test_the_page_reckons_the_same():
         pytest.skip("needs node")
     script = Path(__file__).with_name("check_page.js")
     page = ROOT / "docs/calculator/calculator.js"
-    done = subprocess.run([node, script, page, VECTORS], capture_output=True, text=True)
+    done = subprocess.run(
+        [node, script, page, VECTORS], check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
