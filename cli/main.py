@@ -13,6 +13,7 @@ SINGLE_COMMANDS = (up, chat, models, trace)
 # Command -> where it is and what it is for. Loaded when called: they bring much along.
 LAZY = {
     "demo": ("cli.demo", "Run a support chatbot's day through a fleet and print what it saved."),
+    "calc": ("cli.calc", "Reckon what could be saved, from a few figures, an export or the books."),
     "cost": ("cli.cost", "Print what a call costs, exactly, from the usage its provider told."),
     "estimate": ("cli.estimate", "Ask what a prompt would cost, before it is sent."),
     "compare": ("cli.compare", "Ask several models the same and see answers and costs."),
