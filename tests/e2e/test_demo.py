@@ -170,7 +170,7 @@ def test_a_stopped_demo_leaves_nothing(tmp_path, begun, sign, code):
 def test_a_demo_stopped_while_it_starts_leaves_nothing(tmp_path):
     """Ctrl-C before the fleet is up is no worse than after."""
     process = start(tmp_path)
-    wait_for(lambda: any("-m gateway" in line for line in processes_of(tmp_path)))
+    wait_for(lambda: any("cli.embedded.together" in line for line in processes_of(tmp_path)))
     process.send_signal(signal.SIGINT)
     ended, _, err = finish(process)
     assert ended == 130, err
