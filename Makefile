@@ -14,6 +14,8 @@ SERVICE ?= gateway
 SEEDS ?= 10000
 RELEASED := protos/released.binpb
 PEERS ?=
+# Files of tests run side by side: many wait more than they work.
+WORKERS ?= 2
 
 .PHONY: help setup demo run test test-fast simulate lint protos lock bench bench-hops bench-overload bench-router bench-context bench-count bench-cache ledger-revision bench-ledger faults console jaeger-check api-docs release-contracts sbom k8s k8s-lint image clean
 
@@ -46,7 +48,7 @@ run: setup ## start the fleet embedded and stay (the same as `spendgate up`)
 	$(BIN)/spendgate up
 
 test: setup ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-fast: setup ## the tests that start no process
 	$(BIN)/python -m pytest tests/unit tests/tidy
