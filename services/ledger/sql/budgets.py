@@ -12,7 +12,7 @@ from services.ledger.rules.refusals import BudgetUnitOther, BudgetUnknown, IdReu
 from services.ledger.rules.scopes import scope_key, values_of
 from services.ledger.rules.values import Balance, Budget, EventKind, HoldState
 from services.ledger.rules.windows import span_of, starts_of
-from services.ledger.sql import schema
+from services.ledger.sql import schema, statements
 from services.ledger.sql.database import Database
 from services.ledger.sql.rows import from_budget_row
 
@@ -81,6 +81,8 @@ class BudgetStore:
             if change.mode is not None:
                 values["mode"] = int(change.mode)
             conn.execute(_table.update().where(_table.c.number == found.number).values(values))
+            # Whoever holds its balances has read what held before: their holds come first.
+            conn.execute(statements.lock_balances(), {"number": found.number}).all()
             return self._view(conn, [_find(conn, tenant, budget_id)])[0]
 
         return await self._database.write(work)

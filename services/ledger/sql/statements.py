@@ -76,6 +76,18 @@ def balances() -> Select[Any]:
 
 
 @cache
+def lock_balances() -> Select[Any]:
+    """Locks all balances of the budget `number`, in the order that everybody keeps."""
+    table = schema.balance
+    return (
+        select(table.c.budget_number)
+        .where(table.c.budget_number == bindparam("number"))
+        .order_by(table.c.budget_number, table.c.window_start_us, table.c.subject)
+        .with_for_update()
+    )
+
+
+@cache
 def lock_budgets() -> Select[Any]:
     """Locks the budgets `numbers`, in their order: before the slices of a rolling one are read,
     some of which another ledger may be about to make."""
